@@ -1,0 +1,1 @@
+"""Time in, due things out. Nothing in this room reads a clock."""

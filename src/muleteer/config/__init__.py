@@ -1,0 +1,1 @@
+"""Options: declared once, read from ini files, the command line and the environment."""

@@ -1,0 +1,1 @@
+"""What Django needs from the server, told in Django's words."""

@@ -1,0 +1,158 @@
+"""Every exception and every exit code of the house.
+
+    MuleteerError
+      ConfigError            knows origin, option, value   UnknownOption, BadValue, Contradiction
+      StartError             ends the server               AppNotLoaded, CannotBind
+      WireError              knows a status hint           Malformed, TooLarge
+      SignalError            (+ ValueError)                UnknownTarget
+      ChannelFull            knows which channel and how long it was waited for
+      SpoolError             (+ ValueError)                StoreUnavailable, BadTask
+      LockError              (+ ValueError)
+    Retire, Leave            BaseException: the two ways a child's loop ends
+
+A class's docstring is its default message and ends with what to do.
+Inside, raise these; at the doors (facade, connection, cli) they are translated once.
+
+Runs in: anywhere.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = [
+    "AppNotLoaded",
+    "BadTask",
+    "BadValue",
+    "CannotBind",
+    "ChannelFull",
+    "ConfigError",
+    "Contradiction",
+    "ExitCode",
+    "Leave",
+    "LockError",
+    "Malformed",
+    "MuleteerError",
+    "Retire",
+    "SignalError",
+    "SpoolError",
+    "StartError",
+    "StoreUnavailable",
+    "TooLarge",
+    "UnknownOption",
+    "UnknownTarget",
+    "WireError",
+]
+
+
+class ExitCode(IntEnum):
+    """How a process of ours ends; the numbers are uWSGI's (`core/uwsgi.h`) where it has one."""
+
+    OK = 0
+    START_FAILED = 1
+    """The server could not start: an option, a directory, a port."""
+    DE_HIJACKED = 173
+    EXCEPTION = 5
+    CHEAP = 15
+    RELOAD = 17
+    """A child left because it was asked to, and a new one is expected."""
+    NO_APP = 22
+    """The application could not be loaded; starting it again would not help."""
+    QUIET = 29
+    END = 30
+    """A child left because the server stops."""
+
+
+class MuleteerError(Exception):
+    """Something in muleteer went wrong; the log says what."""
+
+    exit_code = ExitCode.START_FAILED
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class ConfigError(MuleteerError):
+    """The configuration has an error; correct the named line and start again."""
+
+
+class UnknownOption(ConfigError):
+    """There is no option of that name; see `muleteer --help`."""
+
+
+class BadValue(ConfigError):
+    """An option has a value it cannot take; the message names the values it can."""
+
+
+class Contradiction(ConfigError):
+    """Two options contradict each other; remove one of them."""
+
+
+class StartError(MuleteerError):
+    """The server cannot start; the message names what is missing."""
+
+
+class AppNotLoaded(StartError):
+    """The application could not be loaded; correct `module =` or the code it names."""
+
+    exit_code = ExitCode.NO_APP
+
+
+class CannotBind(StartError):
+    """A listening socket could not be bound; free the address or choose another."""
+
+
+class WireError(MuleteerError):
+    """Bytes from outside break their format."""
+
+    status = 400
+
+
+class Malformed(WireError):
+    """Bytes from outside break their format; the sender must be corrected."""
+
+
+class TooLarge(WireError):
+    """A message is larger than the limit; raise the option named or send less."""
+
+    status = 413
+
+    def __init__(self, message: str | None = None, *, status: int = 413) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class SignalError(MuleteerError, ValueError):
+    """A uWSGI signal could not be registered or raised."""
+
+
+class UnknownTarget(SignalError):
+    """A signal target names no process of this server; see the list of targets."""
+
+
+class ChannelFull(MuleteerError):
+    """A queue stayed full for as long as a sender may wait; its readers are too slow or stuck."""
+
+
+class SpoolError(MuleteerError, ValueError):
+    """A task could not be spooled; nothing of it was kept."""
+
+
+class StoreUnavailable(SpoolError):
+    """The spool directory cannot be used; check that it exists and is writable."""
+
+
+class BadTask(SpoolError):
+    """A task holds something that cannot be stored; the message names the key."""
+
+
+class LockError(MuleteerError, ValueError):
+    """There is no lock of that number; raise `locks = N` or use a smaller one."""
+
+
+class Retire(BaseException):
+    """A child was asked to leave: it finishes what it does and goes."""
+
+
+class Leave(BaseException):
+    """A child must go now; what it does is given up."""

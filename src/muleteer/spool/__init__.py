@@ -1,0 +1,1 @@
+"""Tasks that wait on disk: where they lie, how they are claimed and how they end."""

@@ -1,0 +1,1 @@
+"""Bytes in, values out. Nothing in this room touches the operating system."""

@@ -1,0 +1,1 @@
+"""One process per generation: it imports the application once and forks it many times."""
