@@ -1,0 +1,122 @@
+# Two commands are all there is to know: `make demo` and `make test`.
+#
+# Everything goes into this folder (.venv, .venv-reference, caches) and every port is free or asked
+# for, so two clones on one machine can run either at once. Finished steps leave a stamp and are
+# not done again until pyproject.toml changes. Another Python: make demo PYTHON=python3.12
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+NEWEST := for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; \
+	done; true
+PYTHON ?= $(shell $(NEWEST))
+VENV := .venv
+REFERENCE := .venv-reference
+VERSIONED := $$("$(PYTHON)" -c 'import sys; print("python{}.{}".format(*sys.version_info))')
+BIN := $(VENV)/bin
+PIP := pip install --quiet --disable-pip-version-check
+SOURCES := src tests examples benchmarks
+
+# $(call apt,packages): install them as root, or end with the one line that does.
+define apt
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "installing $(1)"; \
+	apt-get update -qq -o DPkg::Lock::Timeout=300 || true; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		-o DPkg::Lock::Timeout=300 $(1) >/dev/null; \
+else \
+	echo "missing: $(1). Install with: sudo apt-get install $(1)" >&2; exit 1; \
+fi
+endef
+
+.PHONY: help demo test test-unit lint format bench clean reference nginx
+
+help:
+	@echo "make demo       serve the example site on http://127.0.0.1:8000"
+	@echo "make test       install what the tests need and run all of them, linters included"
+	@echo "make test-unit  only tests/unit: a few seconds"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     let ruff lay out the code"
+	@echo "make bench      requests per second beside uWSGI, gunicorn and granian"
+	@echo "make clean      remove everything that the above made"
+
+demo: $(VENV)/.demo
+	@exec $(BIN)/python examples/videos/demo.py
+
+test: $(VENV)/.test reference nginx lint
+	$(BIN)/pytest $(PYTEST)
+
+test-unit: $(VENV)/.test
+	$(BIN)/pytest tests/unit $(PYTEST)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench reference
+	@command -v wrk >/dev/null || { $(call apt,wrk); }
+	$(BIN)/python benchmarks/http.py $(BENCH)
+
+clean:
+	rm -rf $(VENV) $(REFERENCE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf examples/videos/videos.sqlite3 examples/videos/mytasks/*
+
+# -- what they stand on --------------------------------------------------------------------------
+
+# pip learned --group in 25.1, and Debian's is older: so it is brought up to date first.
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { \
+		echo "muleteer needs Python 3.11 or newer; Debian: apt-get install python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,$(VERSIONED)-venv); }
+	@echo "creating $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "installing muleteer into $(VENV)"
+	@$(BIN)/$(PIP) --upgrade 'pip>=25.1'
+	@$(BIN)/$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.installed
+	@$(BIN)/$(PIP) --group demo
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.installed
+	@echo "installing the tests' packages into $(VENV)"
+	@$(BIN)/$(PIP) --group test --group lint
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	@echo "installing the servers to compare with into $(VENV)"
+	@$(BIN)/$(PIP) --group bench
+	@touch $@
+
+# Real uWSGI is built from its PyPI package, in an environment of its own: it owns the names
+# `uwsgi` (a command) and `uwsgidecorators` (a module), and ours must not meet them.
+reference: $(REFERENCE)/.installed
+
+$(REFERENCE)/.installed: pyproject.toml
+	@command -v gcc >/dev/null || { $(call apt,gcc libc6-dev); }
+	@"$(PYTHON)" -c "$(HAS_HEADERS)" || { $(call apt,$(VERSIONED)-dev); }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,$(VERSIONED)-venv); }
+	@echo "building the reference, real uWSGI, into $(REFERENCE) (a minute)"
+	@[ -x $(REFERENCE)/bin/python ] || "$(PYTHON)" -m venv $(REFERENCE)
+	@$(REFERENCE)/bin/$(PIP) --upgrade 'pip>=25.1'
+	@$(REFERENCE)/bin/$(PIP) --group reference
+	@touch $@
+
+HAS_HEADERS := import os, sys, sysconfig; \
+	sys.exit(not os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')))
+
+# Not fatal here: the tests that need it fail with the line that installs it.
+nginx:
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || ( $(call apt,nginx) ) || true
