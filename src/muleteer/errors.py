@@ -3,7 +3,7 @@
     MuleteerError
       ConfigError            knows origin, option, value   UnknownOption, BadValue, Contradiction
       StartError             ends the server               AppNotLoaded, CannotBind
-      WireError              knows a status hint           Malformed, TooLarge
+      WireError              knows a status hint           Malformed (Truncated), TooLarge
       SignalError            (+ ValueError)                UnknownTarget
       ChannelFull            knows which channel and how long it was waited for
       SpoolError             (+ ValueError)                StoreUnavailable, BadTask
@@ -39,6 +39,7 @@ __all__ = [
     "StartError",
     "StoreUnavailable",
     "TooLarge",
+    "Truncated",
     "UnknownOption",
     "UnknownTarget",
     "WireError",
@@ -110,6 +111,10 @@ class WireError(MuleteerError):
 
 class Malformed(WireError):
     """Bytes from outside break their format; the sender must be corrected."""
+
+
+class Truncated(Malformed):
+    """Bytes end before what they promise; the writer died, or it is still writing."""
 
 
 class TooLarge(WireError):

@@ -1,0 +1,500 @@
+"""The default store: one file per task, in uWSGI's format, names and locks.
+
+Not here: the bytes of a file (wire/spoolfile.py), and what becomes of a task (roles/spooler.py).
+Runs in: anywhere that enqueues; a spooler.
+
+Rules
+1. The file is the truth. A task exists from the rename that gives its file a name to the unlink
+   at its end; whoever dies, there is no task or a whole one. What we remember saves work only.
+2. Whoever holds the write lock of a file that still has its name owns the task. A task that is
+   changed gets a new file under the old name, so that one who waited with the old one open sees
+   that it has no name any more (st_nlink 0).
+3. The modification time is when the task is due, uWSGI's way of `at`.
+4. The owner's execute bit says "a run has begun"; found by a claimer it means that the process of
+   that run died, and one attempt is counted. Read-only says "on its way to the dead".
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from muleteer.errors import Malformed, StoreUnavailable, Truncated
+from muleteer.spool import names
+from muleteer.spool.arrivals import Arrival, Arrivals
+from muleteer.spool.filelock import is_locked, try_lock
+from muleteer.spool.index import Index
+from muleteer.spool.store import Outcome, Task, with_specials
+from muleteer.wire.spoolfile import decode_task, encode_task
+
+__all__ = ["DEAD", "DirectoryStore"]
+
+DEAD: Final = b"dead"
+ATTEMPTS: Final = b"muleteer_attempts"
+LAST_ERROR: Final = b"muleteer_last_error"
+
+_RUN_BEGUN: Final = stat.S_IXUSR
+_BURIED: Final = stat.S_IRUSR
+_DIED: Final = "the process that ran the task died"
+
+_NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
+"""What opening a symbolic link, a directory or a socket gives; uWSGI passes those over, too."""
+
+_FIRST_PATIENCE_S: Final = 0.01
+_LAST_PATIENCE_S: Final = 5.0
+_HALF_WRITTEN_S: Final = 5.0
+_DRAFT_AGE_S: Final = 3600.0
+_CLOCK_TICK_S: Final = 0.1
+_ERROR_BYTES: Final = 2000
+
+_log = logging.getLogger("muleteer")
+
+
+class DirectoryStore:
+    """The tasks in one spool directory; see spool/store.py for what each method promises.
+
+    It may be made before a fork and used for `put` on both sides. What claims belongs to the
+    process that claimed first with it.
+    """
+
+    def __init__(self, path: bytes, *, ordered: bool = False, sync: bool = False) -> None:
+        # the directory
+        self.path = os.path.abspath(path)
+        self._ordered = ordered
+        self._sync = sync
+        # this consumer; nothing is opened before the first claim
+        self._arrivals: Arrivals | None = None
+        self._index = Index()
+        self._stale = True
+        self._listed_ns: dict[bytes, int] = {}
+        self._patience: dict[bytes, float] = {}
+        # the tasks it has claimed
+        self._held: dict[bytes, int] = {}
+
+    # -- enqueue: any process, any thread ------------------------------------------------
+
+    def put(
+        self,
+        task_vars: Mapping[bytes, bytes],
+        body: bytes = b"",
+        *,
+        at: float | None = None,
+        priority: bytes | None = None,
+    ) -> bytes:
+        """Write the task's file: four system calls, five with `at`."""
+        task_vars, at, priority = with_specials(task_vars, at, priority)
+        data = encode_task(task_vars, body)
+        folder = self.path if priority is None else self.path + b"/" + priority
+        path = folder + b"/" + names.new_name()
+        try:
+            try:
+                _write_whole(path, data, at, sync=self._sync)
+            except FileNotFoundError:
+                if priority is None:
+                    raise
+                _make_folder(folder)
+                _write_whole(path, data, at, sync=self._sync)
+        except OSError as error:
+            raise self._unavailable("write a task", error) from error
+        return path
+
+    # -- claim: one process, one thread --------------------------------------------------
+
+    def claim(self, now: float) -> Task | None:
+        """Take the first task that is due: five system calls, two more to settle it OK."""
+        task = None if self._stale else self._claim_known(now)
+        if task is None and self._hear():
+            task = self._claim_known(now)
+        return task
+
+    def settle(
+        self, task: Task, outcome: Outcome, *, at: float | None = None, error: str = ""
+    ) -> None:
+        """Unlink, rewrite or keep the file, then let go of its lock."""
+        fd = self._held.pop(task.path, None)
+        if fd is None:
+            return
+        name = self._relative(task.path)
+        try:
+            if outcome is Outcome.OK:
+                os.unlink(task.path)
+                self._index.forget(name)
+            else:
+                self._index.add(name, at or 0.0)
+                self._keep(fd, task, outcome, at, error)
+        except FileNotFoundError:  # someone removed it while it ran: that is an end, too
+            self._index.forget(name)
+        except OSError as trouble:
+            raise self._unavailable(f"end task {task.name!r}", trouble) from trouble
+        finally:
+            os.close(fd)
+
+    def bury(self, task: Task, reason: str) -> None:
+        """Move the file to `dead/`; the reason is beside it, in `<name>.reason`."""
+        fd = self._held.pop(task.path, None)
+        if fd is None:
+            return
+        try:
+            self._lay_among_the_dead(fd, self._relative(task.path), reason)
+        finally:
+            os.close(fd)
+
+    def next_due(self) -> float | None:
+        """See Store; before the first look at the directory the answer is "now"."""
+        return 0.0 if self._stale else self._index.next_due()
+
+    def fileno(self) -> int | None:
+        """The inotify descriptor, where there is one."""
+        return self._ear().fd
+
+    def rescan(self) -> None:
+        """Take in what inotify told; without it, list the directory if it has changed."""
+        self._hear()
+
+    def close(self) -> None:
+        """Close the descriptors; the locks fall with them."""
+        while self._held:
+            os.close(self._held.popitem()[1])
+        if self._arrivals is not None:
+            self._arrivals.close()
+            self._arrivals = None
+        self._index, self._stale = Index(), True
+
+    # -- looking, from any process -------------------------------------------------------
+
+    def jobs(self) -> list[bytes]:
+        """See Store; lists the directory each time."""
+        try:
+            found = [
+                name
+                for folder in self._task_folders()
+                for name, status in self._files(folder)
+                if stat.S_ISREG(status.st_mode)
+            ]
+        except OSError as error:
+            raise self._unavailable("list tasks", error) from error
+        return [self.path + b"/" + name for name in sorted(found, key=names.rank)]
+
+    def get_task(self, path: bytes) -> Task | None:
+        """See Store; a relative path starts at the spool directory."""
+        path = os.path.join(self.path, path)
+        if (fd := self._held.get(path)) is not None:
+            return _read_task(fd, path)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return None
+        try:
+            return None if is_locked(fd) else _read_task(fd, path)
+        except (Malformed, OSError):
+            return None
+        finally:
+            os.close(fd)
+
+    # -- one look at one file ------------------------------------------------------------
+
+    def _claim_known(self, now: float) -> Task | None:
+        while (name := self._index.take(now)) is not None:
+            try:
+                task = self._look(name, now)
+            except FileNotFoundError:  # another claimer was faster
+                self._forget(name)
+                continue
+            except OSError as error:
+                self._index.add(name, now + _LAST_PATIENCE_S)
+                raise self._unavailable(f"claim {name!r}", error) from error
+            if task is not None:
+                return task
+        return None
+
+    def _look(self, name: bytes, now: float) -> Task | None:
+        """Open, lock and read one file; None, and the index knows when to look again."""
+        path = self.path + b"/" + name
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except PermissionError as error:
+            self._postpone(name, now, error)
+            return None
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            self._forget(name)
+            return None
+        task = None
+        try:
+            task = self._lock_and_read(fd, name, path, now)
+        finally:
+            if task is None:
+                os.close(fd)
+        if task is not None:
+            self._held[path] = fd
+        return task
+
+    def _lock_and_read(self, fd: int, name: bytes, path: bytes, now: float) -> Task | None:
+        if not try_lock(fd):
+            self._postpone(name, now)
+            return None
+        status = os.fstat(fd)
+        if status.st_nlink == 0:  # done, or rewritten, between our open and our lock
+            self._index.add(name)
+        elif status.st_mode & 0o777 == _BURIED and not _is_at(path, status):
+            self._forget(name)
+        elif status.st_mtime > now:
+            self._patience.pop(name, None)
+            self._index.add(name, status.st_mtime)
+        else:
+            return self._read_or_bury(fd, name, path, status, now)
+        return None
+
+    def _read_or_bury(
+        self, fd: int, name: bytes, path: bytes, status: os.stat_result, now: float
+    ) -> Task | None:
+        """The task, its run marked as begun; None when the file is not, or not yet, a task."""
+        try:
+            task = _read_task(fd, path, status.st_size)
+        except Malformed as error:
+            if isinstance(error, Truncated) and now - status.st_mtime < _HALF_WRITTEN_S:
+                self._postpone(name, now)  # uWSGI's writers open first and lock later
+            else:
+                _log.error("spooler: %s is no task and goes to dead/: %s", name, error)
+                self._lay_among_the_dead(fd, name, str(error))
+            return None
+        self._patience.pop(name, None)
+        if status.st_mode & _RUN_BEGUN:
+            self._rewrite(task, None, _DIED)
+            self._index.add(name)
+            return None
+        _mark_run(fd, status)
+        return task
+
+    def _postpone(self, name: bytes, now: float, trouble: OSError | None = None) -> None:
+        """Look again soon, then less and less often: its holder may die without a word."""
+        if trouble is not None and name not in self._patience:
+            _log.warning("spooler: cannot read %s in %s: %s", name, self.path, trouble.strerror)
+        patience = self._patience.get(name, _FIRST_PATIENCE_S)
+        self._patience[name] = min(patience * 2, _LAST_PATIENCE_S)
+        self._index.add(name, now + patience)
+
+    def _forget(self, name: bytes) -> None:
+        self._patience.pop(name, None)
+        self._index.forget(name)
+
+    # -- the end of a claim --------------------------------------------------------------
+
+    def _keep(self, fd: int, task: Task, outcome: Outcome, at: float | None, error: str) -> None:
+        os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR)
+        if at is not None:
+            os.utime(fd, (at, at))
+        if (
+            outcome is Outcome.RETRY
+        ):  # last: the disk may be full, and the task is kept all the same
+            self._rewrite(task, at, error)
+
+    def _rewrite(self, task: Task, at: float | None, error: str) -> None:
+        """Replace the task's file by one that counts an attempt more."""
+        os.stat(task.path)  # removed while it ran: it shall not come back
+        kept = {
+            **task.vars,
+            ATTEMPTS: b"%d" % (task.attempts + 1),
+            LAST_ERROR: error.encode("utf-8", "backslashreplace")[:_ERROR_BYTES],
+        }
+        _write_whole(task.path, encode_task(kept, task.body), at, sync=self._sync)
+
+    def _lay_among_the_dead(self, fd: int, name: bytes, reason: str) -> None:
+        """Move the file, its reason first; one who has it open sees it read-only and lets go."""
+        dead = self.path + b"/" + DEAD
+        grave = dead + b"/" + name.rpartition(b"/")[2]
+        try:
+            _make_folder(dead)
+            _write_whole(grave + b".reason", reason.encode("utf-8", "backslashreplace") + b"\n")
+            os.fchmod(fd, _BURIED)
+            os.rename(self.path + b"/" + name, grave)
+        except FileNotFoundError:
+            pass  # someone removed the task: it needs no grave
+        except OSError as error:
+            raise self._unavailable(f"move {name!r} to dead/", error) from error
+        self._forget(name)
+
+    # -- what is there -------------------------------------------------------------------
+
+    def _ear(self) -> Arrivals:
+        if self._arrivals is None:
+            self._arrivals = Arrivals()
+        return self._arrivals
+
+    def _hear(self) -> bool:
+        """Take in what is new; False when nothing can be."""
+        ear = self._ear()
+        if self._stale or (ear.fd is None and self._has_changed()):
+            return self._list()
+        arrivals = ear.take()
+        if arrivals is None:
+            return self._list()
+        for arrival in arrivals:
+            self._take_in(arrival)
+        return self._list() if self._stale else bool(arrivals)
+
+    def _take_in(self, arrival: Arrival) -> None:
+        name = arrival.folder + arrival.name
+        if arrival.is_folder:
+            if arrival.name.isdigit() and not arrival.folder:
+                self._stale = True
+        elif self._is_task(arrival.folder, arrival.name) and (
+            arrival.moved or name not in self._index
+        ):
+            self._index.hear(name)
+
+    def _list(self) -> bool:
+        """Read the directories and begin to watch them; the index then holds what is there."""
+        self._stale = True
+        present: set[bytes] = set()
+        try:
+            for folder in self._task_folders():
+                self._begin_to_watch(folder)
+                for name, status in self._files(folder):
+                    present.add(name)
+                    if name not in self._index and stat.S_ISREG(status.st_mode):
+                        self._index.add(name, status.st_mtime)
+        except OSError as error:
+            raise self._unavailable("list tasks", error) from error
+        self._index.keep_only(present)
+        self._stale = False
+        return True
+
+    def _begin_to_watch(self, folder: bytes) -> None:
+        """Before it is listed, so that nothing falls between."""
+        if not self._ear().watch(folder, self.path + b"/" + folder):
+            self._ear().close()  # no more watches for this user: compare times instead
+        self._listed_ns[folder] = os.stat(self.path + b"/" + folder).st_mtime_ns
+
+    def _has_changed(self) -> bool:
+        """Whether a directory was modified since it was listed, or too lately to tell."""
+        recent_ns = time.time_ns() - int(_CLOCK_TICK_S * 1e9)
+        try:
+            changed_ns = {f: os.stat(self.path + b"/" + f).st_mtime_ns for f in self._listed_ns}
+        except OSError:
+            return True
+        return changed_ns != self._listed_ns or max(changed_ns.values()) > recent_ns
+
+    def _task_folders(self) -> Iterator[bytes]:
+        """`b""`, then the directories of priorities, each with its slash."""
+        yield b""
+        with os.scandir(self.path) as entries:
+            found = [entry.name for entry in entries if entry.name.isdigit() and entry.is_dir()]
+        yield from (name + b"/" for name in found)
+
+    def _files(self, folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+        with os.scandir(self.path + b"/" + folder) as entries:
+            for entry in entries:
+                try:
+                    if self._is_task(folder, entry.name):
+                        yield folder + entry.name, entry.stat(follow_symlinks=False)
+                    elif names.is_temporary(entry.name):
+                        _sweep(entry)
+                except FileNotFoundError:  # it ended while we listed
+                    continue
+
+    def _is_task(self, folder: bytes, name: bytes) -> bool:
+        return name.startswith(names.PREFIX) or (self._ordered and not folder and name.isdigit())
+
+    def _relative(self, path: bytes) -> bytes:
+        return path[len(self.path) + 1 :]
+
+    def _unavailable(self, doing: str, error: OSError) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"spool directory {os.fsdecode(self.path)}: cannot {doing}: {error.strerror};"
+            " check that it exists, is writable and has room"
+        )
+
+
+def _write_whole(path: bytes, data: bytes, at: float | None = None, *, sync: bool = False) -> None:
+    """Give `path` a file with all of `data`, or leave things as they were. Atomic.
+
+    A hidden draft and a rename: on ext4 a quarter of the time of O_TMPFILE and a link.
+    """
+    folder, _, name = path.rpartition(b"/")
+    draft = folder + b"/" + names.temporary(name)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(draft, flags, 0o600)
+    try:
+        _write_all(fd, data)
+        if at is not None:
+            os.utime(fd, (at, at))
+        if sync:
+            os.fsync(fd)
+        os.rename(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+    finally:
+        os.close(fd)
+    if sync:
+        _sync_folder(folder)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):  # more than 2 GiB at once, or a disk that fills up just now
+        written += os.write(fd, memoryview(data)[written:])
+
+
+def _read_task(fd: int, path: bytes, size: int | None = None) -> Task:
+    """The task in an open file; Malformed when there is none."""
+    size = os.fstat(fd).st_size if size is None else size
+    data = os.pread(fd, size, 0)
+    while len(data) < size:
+        more = os.pread(fd, size - len(data), len(data))
+        if not more:
+            break
+        data += more
+    content = decode_task(data)
+    attempts = content.vars.pop(ATTEMPTS, b"0")
+    error = content.vars.pop(LAST_ERROR, b"").decode("utf-8", "replace")
+    return Task(
+        path,
+        content.vars,
+        content.body,
+        names.queued_at(path.rpartition(b"/")[2]),
+        int(attempts) if attempts.isdigit() else 0,
+        error,
+    )
+
+
+def _mark_run(fd: int, status: os.stat_result) -> None:
+    try:
+        os.fchmod(fd, stat.S_IMODE(status.st_mode) | _RUN_BEGUN)
+    except PermissionError:
+        pass  # another user's file: it runs all the same, only a crash would go uncounted
+
+
+def _is_at(path: bytes, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), status)
+    except FileNotFoundError:
+        return False
+
+
+def _make_folder(path: bytes) -> None:
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        pass  # another writer needed it at the same moment
+
+
+def _sync_folder(path: bytes) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sweep(entry: os.DirEntry[bytes]) -> None:
+    """Remove the draft of a writer that died long ago."""
+    if time.time() - entry.stat(follow_symlinks=False).st_ctime > _DRAFT_AGE_S:
+        os.unlink(entry.path)

@@ -1,0 +1,171 @@
+"""The contract of a store: where spooled tasks lie between their enqueue and their end.
+
+Not here: what a task means or when to give up on it; the spooler decides that, the store obeys.
+Runs in: anywhere.
+
+Words used below. *Atomic*: another process sees all of it or nothing, whatever dies when.
+*Wall time*: seconds as `time.time()` gives them; the caller hands it in as `now`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from math import isfinite
+from typing import Final, Protocol
+
+from muleteer.errors import BadTask
+
+__all__ = ["LATEST", "Outcome", "Store", "Task", "with_specials"]
+
+LATEST: Final = 253402300800.0
+"""The end of the year 9999: no task may be due later."""
+
+_LONGEST_PRIORITY: Final = 9
+
+
+class Outcome(IntEnum):
+    """How a run of a task ended; the numbers are what uWSGI's handlers return."""
+
+    OK = -2
+    """Done: the task goes away."""
+    RETRY = -1
+    """Failed: the task stays, one attempt is counted."""
+    IGNORE = 0
+    """Not for us, or interrupted: the task stays as it is, nothing is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One claimed task; it is its claimer's until `settle` or `bury`, or until the process ends."""
+
+    path: bytes
+    """What `uwsgi.spool` returned for it; its last part is uWSGI's `spooler_task_name`."""
+    vars: Mapping[bytes, bytes]
+    body: bytes = b""
+    queued_at: float = 0.0
+    """Wall time of the enqueue, as far as the store knows it; 0.0 where it does not."""
+    attempts: int = 0
+    """Runs before this one that failed, or that their process did not survive."""
+    last_error: str = ""
+
+    @property
+    def name(self) -> bytes:
+        """The last part of the path."""
+        return self.path.rpartition(b"/")[2]
+
+
+class Store(Protocol):
+    """A place for tasks.
+
+    One object serves one thread; every process and every thread that claims has its own.
+    Any method but `close` may raise StoreUnavailable, which says what is wrong with the place.
+    """
+
+    def put(
+        self,
+        task_vars: Mapping[bytes, bytes],
+        body: bytes = b"",
+        *,
+        at: float | None = None,
+        priority: bytes | None = None,
+    ) -> bytes:
+        """Keep a new task and return its path.
+
+        Atomic. May block for as long as the disk does. BadTask names what cannot be kept.
+        `at` (wall time) and `priority` are also read from the vars of those names;
+        the argument wins and replaces the var.
+        """
+
+    def claim(self, now: float) -> Task | None:
+        """The next task that is due and nobody's, now this caller's; None when there is none.
+
+        Never blocks on another claimer. No two claimers hold one task at once. The claim ends
+        by itself when the process does; then the task can be claimed again, one attempt counted
+        (where the store can tell). Lower priority numbers come first, tasks without one last,
+        then the older enqueue. A task that cannot be read is buried, not returned.
+        """
+
+    def settle(
+        self, task: Task, outcome: Outcome, *, at: float | None = None, error: str = ""
+    ) -> None:
+        """End a claim: OK removes the task, RETRY counts an attempt, IGNORE changes nothing.
+
+        Atomic. A second call for the same claim does nothing. What is kept is due again `at`
+        (wall time), at once when None. `error` is kept with a RETRY as the `last_error`.
+        """
+
+    def bury(self, task: Task, reason: str) -> None:
+        """End a claim by laying the task among the dead with the reason beside it.
+
+        It is not claimed again; a person may look at it and bring it back. Once, as `settle`.
+        """
+
+    def next_due(self) -> float | None:
+        """The wall time from which `claim` may have something; None: only after an arrival."""
+
+    def fileno(self) -> int | None:
+        """A descriptor that turns readable when a task may have arrived; None: there is none.
+
+        Readable means: call `rescan()`. Without one, call it at every bell and every interval.
+        """
+
+    def rescan(self) -> None:
+        """Look for tasks that others put here. Idempotent; never blocks."""
+
+    def jobs(self) -> list[bytes]:
+        """The paths of all tasks that are not dead, in the order in which they would run."""
+
+    def get_task(self, path: bytes) -> Task | None:
+        """What a waiting task holds; None when it is gone, running elsewhere or not yet whole.
+
+        Changes nothing; a task this process has claimed stays claimed.
+        """
+
+    def close(self) -> None:
+        """Let go of everything; claims end as at the process's end. Twice is safe; never raises."""
+
+
+def with_specials(
+    task_vars: Mapping[bytes, bytes], at: float | None, priority: bytes | None
+) -> tuple[Mapping[bytes, bytes], float | None, bytes | None]:
+    """A task's vars, due time and priority: an argument also becomes a var, a var is obeyed, too.
+
+    BadTask when one of them is nothing a spooler could ever act on.
+    """
+    if at is not None:
+        task_vars = {**task_vars, b"at": b"%d" % _check_at(at)}
+    elif b"at" in task_vars:
+        at = _parse_at(task_vars[b"at"])
+    if priority is not None:
+        task_vars = {**task_vars, b"priority": _check_priority(priority)}
+    elif b"priority" in task_vars:
+        priority = _check_priority(task_vars[b"priority"])
+    return task_vars, at, priority
+
+
+def _parse_at(text: bytes) -> float:
+    """The wall time in an `at` var; BadTask when it is not one."""
+    try:
+        at = float(text)
+    except ValueError:
+        at = -1.0
+    return _check_at(at, text)
+
+
+def _check_at(at: float, shown: object = None) -> float:
+    """`at` itself; BadTask when no clock will ever show it."""
+    if not (isfinite(at) and 0.0 <= at < LATEST):
+        raise BadTask(f"spool: at = {at if shown is None else shown!r} is not a unix time")
+    return at
+
+
+def _check_priority(priority: bytes) -> bytes:
+    """`priority` itself; BadTask unless it is a number, which is all uWSGI ever runs."""
+    if not (priority.isdigit() and len(priority) <= _LONGEST_PRIORITY):
+        raise BadTask(
+            f"spool: priority = {priority!r} is not a number of 1 to {_LONGEST_PRIORITY} digits;"
+            " 1 runs before 2, and tasks without a priority run last"
+        )
+    return priority
