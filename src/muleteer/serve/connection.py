@@ -1,0 +1,420 @@
+"""One client's socket, from accept to close.
+
+It moves bytes: in to a reader of its protocol, out from a response.  It calls no application
+(its engine does) and understands no protocol (wire does).
+Runs in: workers, one thread each.
+
+Rules:
+1. Nothing here blocks, but for `relax`, and that for a bounded time.
+2. A connection answers one request at a time, in order; while an answer waits for its client to
+   take it, nothing more is read from that client.
+3. Time limits are one number, `deadline`; the engine looks at it now and then.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from muleteer.errors import WireError
+from muleteer.ipc.loop import READ, WRITE, Loop
+from muleteer.serve.modifiers import answer_packet
+from muleteer.serve.request import ServeSettings, make_spill
+from muleteer.serve.wsgi import Response
+from muleteer.wire.http1 import RequestReader
+from muleteer.wire.packet import Packet
+from muleteer.wire.request import Limits, Request
+from muleteer.wire.response import CONTINUE, error_response
+from muleteer.wire.uwsgi import PacketReader
+
+__all__ = ["Connection", "Host", "HttpConnection", "PacketHandler", "UwsgiConnection"]
+
+PacketHandler = Callable[[Packet], bytes]
+
+_READ_SIZE = 65536
+_FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
+"""With it a call does not block, whatever the socket's own mode: one system call fewer each."""
+_HIGH_WATER = 1 << 20
+"""So many bytes may wait for a client before the application is stopped from making more."""
+_FILE_PIECE = 1 << 20
+_LINGER_S = 2.0
+_FOREVER = float("inf")
+
+
+class Host(Protocol):
+    """What a connection needs of its engine."""
+
+    loop: Loop
+    limits: Limits
+    settings: ServeSettings
+    packets: dict[int, PacketHandler]
+    is_retiring: bool
+    finished_at: float
+    """When the last request ended (monotonic)."""
+
+    def now(self) -> float: ...
+    def run(self, request: Request, connection: Connection) -> Response: ...
+    def forget(self, connection: Connection) -> None: ...
+    def complain(self, connection: Connection, error: WireError) -> None: ...
+
+
+class _FilePiece:
+    """Bytes of a file that wait to be sent by the kernel."""
+
+    __slots__ = ("close", "fd", "offset", "size")
+
+    def __init__(self, fd: int, offset: int, size: int, close: Callable[[], None]) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.size = size
+        self.close = close
+
+
+class Connection:
+    """What connections of every protocol share: the way out, and the end."""
+
+    __slots__ = (
+        "_closes_after_flush", "_fd", "_host", "_is_lingering", "_pending", "_pending_bytes",
+        "_sock", "_watched", "deadline", "is_gone", "peer",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, peer: str, host: Host) -> None:
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._host = host
+        self.peer = peer
+        self.deadline = host.now() + host.settings.http_timeout
+        self._watched = 0
+        self._pending: deque[memoryview | _FilePiece] = deque()
+        self._pending_bytes = 0
+        self._closes_after_flush = False
+        self._is_lingering = False
+        self.is_gone = False
+
+    # -- called by the engine and the loop -------------------------------------
+
+    def begin(self) -> None:
+        """Read what may have come with the handshake; watch for the rest."""
+        self._read()
+        if not self.is_gone and not self._watched:
+            self._watch(READ)
+
+    def on_ready(self, _events: int) -> None:
+        """The loop's: something can be read or written, or the client is gone."""
+        if self._pending:
+            self._flush()
+            if not self._pending:
+                self._flushed()
+        elif self._is_lingering:
+            self._drain()
+        else:
+            self._read()
+
+    def on_deadline(self) -> None:
+        """The time is up for what the client should have done."""
+        self.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Between requests, with nothing to send."""
+        return False
+
+    def close(self) -> None:
+        """End the connection and give back all it holds.  Safe to call twice."""
+        if self._fd < 0:
+            return
+        self.is_gone = True
+        if self._watched:
+            self._host.loop.unwatch(self._fd)
+            self._watched = 0
+        self._fd = -1
+        self._sock.close()
+        self._drop_pending()
+        self._discard()
+        self._host.forget(self)
+
+    # -- a response's Output ---------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Send, or keep what does not fit; never blocks, never raises."""
+        if self._pending:
+            self._keep(memoryview(data))
+            self._flush()
+        elif not self.is_gone:
+            try:
+                sent = self._sock.send(data, _FLAGS)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.is_gone = True
+                return
+            if sent < len(data):
+                self._keep(memoryview(data)[sent:])
+
+    def send_file(self, fd: int, offset: int, size: int, close: Callable[[], None]) -> None:
+        """Send a piece of a file in the kernel; `close` is called once, at its end."""
+        self._sock.setblocking(False)  # sendfile has no flags
+        self._pending.append(_FilePiece(fd, offset, size, close))
+        self._flush()
+
+    def relax(self) -> None:
+        """Wait, when very much is kept, until the client took some of it."""
+        while self._pending_bytes > _HIGH_WATER and not self.is_gone:
+            poll = select.poll()
+            poll.register(self._fd, select.POLLOUT)
+            if not poll.poll(self._host.settings.socket_timeout * 1000):
+                self.is_gone = True
+                return
+            self._flush()
+
+    def abort(self) -> None:
+        """End the connection so that the client notices that the response is not whole."""
+        if self._pending:
+            self._closes_after_flush = True
+            return
+        self.is_gone = True
+        if self._sock.family != getattr(socket, "AF_UNIX", None):
+            # a reset: an orderly end is how a body without a length says that it is whole
+            linger = b"\1\0\0\0\0\0\0\0"
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    # -- inside ----------------------------------------------------------------
+
+    def _read(self) -> None:
+        raise NotImplementedError
+
+    def _discard(self) -> None:
+        """Give up a request that will not become whole."""
+
+    def _flushed(self) -> None:
+        """All of an answer is with the kernel."""
+        if self.is_gone or self._closes_after_flush:
+            self._end()
+        else:
+            self._watch(READ)
+
+    def _receive(self) -> bytes | None:
+        """What has come; None when nothing has, or the connection has ended (it is closed then)."""
+        try:
+            data = self._sock.recv(_READ_SIZE, _FLAGS)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return None
+        return data
+
+    def _watch(self, events: int) -> None:
+        if self._watched == 0:
+            self._host.loop.watch(self._fd, self.on_ready, events)
+        elif self._watched != events:
+            self._host.loop.change(self._fd, events)
+        self._watched = events
+
+    def _keep(self, rest: memoryview) -> None:
+        if rest:
+            self._pending.append(rest)
+            self._pending_bytes += len(rest)
+
+    def _flush(self) -> None:
+        """Send of what waits as much as the client takes."""
+        pending = self._pending
+        try:
+            while pending and not self.is_gone:
+                first = pending[0]
+                if isinstance(first, _FilePiece):
+                    if self._send_piece(first):
+                        pending.popleft()
+                        first.close()
+                    continue
+                sent = self._sock.send(first, _FLAGS)
+                self._pending_bytes -= sent
+                if sent < len(first):
+                    pending[0] = first[sent:]
+                else:
+                    pending.popleft()
+                self.deadline = self._host.now() + self._host.settings.socket_timeout
+        except BlockingIOError:
+            return
+        except OSError:
+            self.is_gone = True
+        if self.is_gone:
+            self._drop_pending()
+
+    def _send_piece(self, piece: _FilePiece) -> bool:
+        sent = os.sendfile(self._fd, piece.fd, piece.offset, min(piece.size, _FILE_PIECE))
+        if not sent and piece.size:  # the file became shorter while we sent it
+            self.is_gone = True
+            return False
+        piece.offset += sent
+        piece.size -= sent
+        self.deadline = self._host.now() + self._host.settings.socket_timeout
+        return piece.size == 0
+
+    def _drop_pending(self) -> None:
+        pending, self._pending = self._pending, deque()
+        self._pending_bytes = 0
+        for piece in pending:
+            if isinstance(piece, _FilePiece):
+                piece.close()
+
+    def _after_response(self) -> bool:
+        """Wait for the client to take the rest; False when it has it all and may go on."""
+        if self.is_gone:
+            self.close()
+            return True
+        if self._pending:
+            self.deadline = self._host.now() + self._host.settings.socket_timeout
+            self._watch(WRITE)
+            return True
+        return False
+
+    def _refuse(self, error: WireError) -> None:
+        """Say what is wrong, and end: the client may still be sending what nobody will read."""
+        self._host.complain(self, error)
+        self.send(error_response(error.status, str(error)))
+        self._is_lingering = True
+        self._closes_after_flush = True
+        if not self._after_response():
+            self._end()
+
+    def _end(self) -> None:
+        """Close; after a refusal only when the client has read it, or some time has passed.
+
+        Closing with unread bytes in our buffer sends a reset, and a reset eats the answer.
+        """
+        if not self._is_lingering or self.is_gone:
+            self.close()
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self.deadline = self._host.now() + _LINGER_S
+        self._watch(READ)
+
+    def _drain(self) -> None:
+        self._receive()
+
+
+class HttpConnection(Connection):
+    """A client that speaks HTTP/1.x, for as many requests as it likes."""
+
+    __slots__ = ("_reader", "_waiting")
+
+    def __init__(
+        self, sock: socket.socket, peer: str, host: Host, template: dict[str, Any]
+    ) -> None:
+        super().__init__(sock, peer, host)
+        if peer:
+            template = template | {"REMOTE_ADDR": peer}
+        self._reader = RequestReader(template, host.limits, make_spill)
+        self._waiting: list[Request] = []
+
+    @property
+    def is_idle(self) -> bool:
+        return self._reader.is_idle and not self._pending and not self._is_lingering
+
+    def on_deadline(self) -> None:
+        """Close an idle client; tell a slow one why."""
+        if self._pending or self._is_lingering or self._reader.is_idle:
+            self.close()
+            return
+        error = WireError("the request did not arrive in time (http-timeout)")
+        error.status = 408
+        self._refuse(error)
+
+    def _discard(self) -> None:
+        self._reader.discard()
+        self._waiting.clear()
+
+    def _flushed(self) -> None:
+        super()._flushed()
+        if not self.is_gone and not self._closes_after_flush:
+            self._answer(self._waiting)
+
+    def _read(self) -> None:
+        data = self._receive()
+        if data is None:
+            return
+        was_idle = self._reader.is_idle
+        requests = self._reader.feed(data)
+        if requests or self._reader.failure is not None:
+            self._answer(requests)
+        else:
+            self._wait_for_more(was_idle)
+
+    def _answer(self, requests: list[Request]) -> None:
+        """Answer in order; what cannot be answered yet waits until the client took the rest."""
+        host = self._host
+        for place, request in enumerate(requests):
+            if host.is_retiring:
+                request.keep_alive = False
+            host.run(request, self)
+            if not request.keep_alive:
+                self._closes_after_flush = True
+                if not self._after_response():
+                    self.close()
+                return
+            if self.is_gone or self._pending:
+                self._waiting = requests[place + 1 :]
+                self._after_response()
+                return
+        self._waiting = []
+        if self._reader.failure is not None:
+            self._refuse(self._reader.failure)
+            return
+        self.deadline = host.finished_at + host.settings.http_keepalive
+
+    def _wait_for_more(self, was_idle: bool) -> None:
+        reader, host = self._reader, self._host
+        if was_idle or reader.is_in_body:  # a head has one deadline, a body one for each pause
+            self.deadline = host.now() + host.settings.http_timeout
+        if reader.is_in_body and reader.take_expectation():
+            self.send(CONTINUE)
+
+
+class UwsgiConnection(Connection):
+    """A front server that speaks the uwsgi protocol: one packet, one answer."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(
+        self, sock: socket.socket, peer: str, host: Host, template: dict[str, Any]
+    ) -> None:
+        super().__init__(sock, peer, host)
+        self._reader = PacketReader(template, host.limits, make_spill)
+
+    def _discard(self) -> None:
+        self._reader.discard()
+
+    def _read(self) -> None:
+        data = self._receive()
+        if data is None:
+            return
+        whole = self._reader.feed(data)
+        if isinstance(whole, Request):
+            self._host.run(whole, self)
+        elif whole is not None:
+            self._answer_packet(whole)
+        elif self._reader.failure is not None:
+            self._refuse(self._reader.failure)
+            return
+        else:
+            self.deadline = self._host.now() + self._host.settings.socket_timeout
+            return
+        self._closes_after_flush = True
+        if not self._after_response():
+            self.close()
+
+    def _answer_packet(self, packet: Packet) -> None:
+        reply = answer_packet(packet, self._host.packets)
+        if reply:
+            self.send(reply)

@@ -1,0 +1,268 @@
+"""The engine: one thread's listening sockets and connections, and the application behind them.
+
+It accepts, keeps the time limits, counts and logs.  What a connection says is connection.py's,
+what the application answers wsgi.py's.
+Runs in: workers, one per thread, made after the fork.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from muleteer.errors import WireError
+from muleteer.ipc.loop import READ, Loop, TimerHandle
+from muleteer.serve.access import AccessLog, size_of_variables
+from muleteer.serve.connection import (
+    Connection,
+    HttpConnection,
+    PacketHandler,
+    UwsgiConnection,
+)
+from muleteer.serve.request import (
+    ServeSettings,
+    WSGIApplication,
+    environ_template,
+    http_template,
+)
+from muleteer.serve.wsgi import Response, respond
+from muleteer.wire.request import Limits, Request
+
+__all__ = ["Core", "Engine", "PacketHandler", "ServeSettings"]
+
+_log = logging.getLogger("muleteer")
+
+_ACCEPTS_PER_TURN = 1
+_SWEEP_S = 0.5
+_RETIRING_LINGER_S = 0.5
+_BODY_IN_MEMORY = 1 << 20
+_COMPLAINT_EVERY_S = 10.0
+_PROTOCOLS: dict[str, type[HttpConnection] | type[UwsgiConnection]] = {
+    "http": HttpConnection,
+    "uwsgi": UwsgiConnection,
+}
+
+
+class Core(Protocol):
+    """A thread's place on the scoreboard."""
+
+    def enter(self, deadline: float) -> None:
+        """Busy from now on; harakiri at `deadline` (monotonic), 0.0 for never."""
+
+    def leave(self) -> None:
+        """Idle again."""
+
+    def count(self, *, tx: int, seconds: float, failed: bool) -> None:
+        """One more request is done."""
+
+
+class Engine:
+    """Serves what comes in on its listening sockets, one request at a time."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        app: WSGIApplication,
+        settings: ServeSettings,
+        core: Core,
+        *,
+        worker_id: int,
+        packets: Mapping[int, PacketHandler],
+        log_request: Callable[[str], None] | None,
+        after_request: Callable[[], None] | None = None,
+        core_id: int = 0,
+    ) -> None:
+        # for the life of the thread
+        self.loop = loop
+        self.settings = settings
+        self.packets = dict(packets)
+        self.limits = Limits(
+            settings.buffer_size, settings.limit_post, settings.post_buffering or _BODY_IN_MEMORY
+        )
+        self.now = time.monotonic
+        self.worker_id = worker_id
+        self._app = app
+        self._core = core
+        self._harakiri = settings.harakiri or 0.0
+        self._after_request = after_request
+        self._template = environ_template(settings)
+        self._listeners: list[socket.socket] = []
+        # logging
+        self._log_request = None if settings.disable_logging else log_request
+        self._access = AccessLog(os.getpid(), core_id)
+        self._lines: list[str] = []
+        self._complaints: dict[int, list[float]] = {}
+        # what changes
+        self._connections: set[Connection] = set()
+        self._sweeper: TimerHandle | None = None
+        self.is_retiring = False
+        self.finished_at = 0.0
+
+    # -- listening -------------------------------------------------------------
+
+    def listen(self, sock: socket.socket, protocol: str) -> None:
+        """Serve the clients of a bound and listening socket; `protocol` is "http" or "uwsgi".
+
+        The socket may be shared with other processes; it stays open when the engine closes.
+        """
+        make = _PROTOCOLS[protocol]
+        template = self._template
+        if protocol == "http":
+            template = http_template(template, sock)
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            # accepted sockets inherit it: no call for each of them
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def accept(_events: int) -> None:
+            self._accept(sock, make, template)
+
+        self._listeners.append(sock)
+        self.loop.watch(sock.fileno(), accept, READ, exclusive=True)
+
+    def retire(self) -> None:
+        """Accept nobody any more, answer what is under way, and let the clients go.
+
+        Every answer says `Connection: close` from now on; idle clients get a moment, because a
+        request may be on its way to us.
+        """
+        if self.is_retiring:
+            return
+        self.is_retiring = True
+        self._stop_listening()
+        soon = self.now() + _RETIRING_LINGER_S
+        for connection in self._connections:
+            if connection.is_idle:
+                connection.deadline = min(connection.deadline, soon)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweep()
+        if self.settings.worker_reload_mercy:
+            self.loop.call_at(self.now() + self.settings.worker_reload_mercy, self._close_all)
+
+    @property
+    def open_connections(self) -> int:
+        """Clients that are connected; a retiring engine is done at 0."""
+        return len(self._connections)
+
+    def close(self) -> None:
+        """Close every connection at once and write the last lines.  Safe to call twice."""
+        self._stop_listening()
+        self._close_all()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        self._write_lines()
+
+    def _stop_listening(self) -> None:
+        for sock in self._listeners:
+            self.loop.unwatch(sock.fileno())
+        self._listeners.clear()
+
+    def _close_all(self) -> None:
+        for connection in list(self._connections):
+            connection.close()
+
+    def _accept(
+        self,
+        listener: socket.socket,
+        make: type[HttpConnection] | type[UwsgiConnection],
+        template: dict[str, Any],
+    ) -> None:
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                sock, address = listener.accept()
+            except BlockingIOError:  # another process was faster
+                return
+            except OSError as error:
+                self._accept_failed(error)
+                return
+            peer = address[0] if isinstance(address, tuple) else ""
+            connection = make(sock, peer, self, template)
+            self._connections.add(connection)
+            if self._sweeper is None:
+                self._sweeper = self.loop.call_at(self.now() + _SWEEP_S, self._sweep)
+            connection.begin()
+
+    def _accept_failed(self, error: OSError) -> None:
+        """Out of descriptors, mostly: say so now and then, not a thousand times a second."""
+        if self._may_complain(error.errno or 0):
+            _log.error(
+                "worker %s cannot accept a connection: %s (%s are open); "
+                "raise the limit of open files (max-fd, ulimit -n)",
+                self.worker_id, error.strerror, len(self._connections),
+            )  # fmt: skip
+
+    # -- what connections ask of us --------------------------------------------
+
+    def run(self, request: Request, connection: Connection) -> Response:
+        """Have the application answer, under its deadline; count it, log it."""
+        variables = request.variables
+        counted = (0, 0)
+        if self._log_request is not None:
+            counted = size_of_variables(variables, len(self._template))
+        started = self.now()
+        core = self._core
+        core.enter(started + self._harakiri if self._harakiri else 0.0)
+        try:
+            response = respond(self._app, request, connection)
+        finally:
+            core.leave()
+        self.finished_at = ended = self.now()
+        core.count(tx=response.sent, seconds=ended - started, failed=response.failed)
+        if self._log_request is not None:
+            self._note(self._access.line(response, variables, counted, ended - started))
+        if self._after_request is not None:
+            self._after_request()
+        return response
+
+    def forget(self, connection: Connection) -> None:
+        """It has closed."""
+        self._connections.discard(connection)
+
+    def complain(self, connection: Connection, error: WireError) -> None:
+        """Say in the log why a client was refused; the same thing only now and then."""
+        if self._may_complain(error.status):
+            _log.warning(
+                "%s refused with %s: %s", connection.peer or "a client", error.status, error
+            )
+
+    # -- time ------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """Look for clients whose time is up."""
+        now = self.now()
+        for connection in [each for each in self._connections if each.deadline <= now]:
+            connection.on_deadline()
+        self._sweeper = None
+        if self._connections:
+            pause = _SWEEP_S / 5 if self.is_retiring else _SWEEP_S
+            self._sweeper = self.loop.call_at(now + pause, self._sweep)
+
+    def _may_complain(self, about: int) -> bool:
+        """A client can make us complain a thousand times a second: the log hears it once, then
+        how often it was."""
+        now = self.now()
+        last = self._complaints.setdefault(about, [0.0, 0])
+        if last[0] and now - last[0] < _COMPLAINT_EVERY_S:
+            last[1] += 1
+            return False
+        if last[1]:
+            _log.warning("(%d more like the next one since the last)", last[1])
+        last[0], last[1] = now, 0
+        return True
+
+    def _note(self, line: str) -> None:
+        if not self._lines:
+            self.loop.call_soon(self._write_lines)
+        self._lines.append(line)
+
+    def _write_lines(self) -> None:
+        """All lines of a turn in one write."""
+        if self._lines and self._log_request is not None:
+            lines, self._lines = self._lines, []
+            self._log_request("\n".join(lines))
