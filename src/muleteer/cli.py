@@ -1,0 +1,29 @@
+"""The command line: arguments -> settings -> boot -> exit code.
+
+Runs in: the shell's process, which becomes the master.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from muleteer.config.sources import load
+from muleteer.errors import ConfigError
+from muleteer.master.boot import serve
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `muleteer` with these arguments; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    cwd = os.getcwd()
+    environ = dict(os.environ)
+    try:
+        settings = load(arguments, environ, cwd)
+    except ConfigError as error:
+        print(f"muleteer: {error}", file=sys.stderr)
+        return error.exit_code
+    return serve(settings, lambda _old: load(arguments, environ, cwd))

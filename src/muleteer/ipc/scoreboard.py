@@ -1,0 +1,353 @@
+"""The scoreboard: one shared page with a row per living child, read by everyone.
+
+It holds numbers only: who sits where, what it has done, and until when it may go on.  It decides
+nothing.
+
+Rules:
+1. A row is handed out by the master, per child, before the fork; an old and a new child of one seat
+   never share a row.
+2. The *identity* cells of a row are written by the master, all others only by the child that owns
+   the row.
+3. Cells are eight bytes and aligned, so that a reader never sees half a value.
+
+Runs in: made by the master before the fork; used in every process.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = ["KINDS", "CoreRow", "Row", "Scoreboard", "Seat", "State"]
+
+KINDS = ("worker", "mule", "spooler", "watcher")
+"""The kinds of seats, in the order in which their numbers are stored."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Seat:
+    """A child's place, kept across respawns: what it is and which one."""
+
+    kind: str
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+class State(IntEnum):
+    """What a row's child is doing with its life; `EMPTY` rows belong to nobody."""
+
+    EMPTY = 0
+    FORKED = 1
+    READY = 2
+    RETIRING = 3
+
+
+class _Head(IntEnum):
+    MASTER_PID = 0
+    STARTED_ON = 1
+    NEXT_CHECK = 2  # float: until then the master sleeps as far as deadlines go
+    PAST_REQUESTS = 3
+    SPOOLER_FREQUENCY = 4
+    SIZE = 8
+
+
+class _Cell(IntEnum):
+    # -- identity, written by the master ---------------------------------------
+    PID = 0
+    KIND = 1
+    ID = 2
+    GENERATION = 3
+    STATE = 4
+    LAST_SPAWN = 5
+    RESPAWNS = 6
+    # -- written by the owner --------------------------------------------------
+    SIGNALS = 8
+    USER_DEADLINE = 9  # float
+    TASKS = 10
+    TASK_DEADLINE = 11  # float: signal handlers, spooled tasks
+    CURRENT_SIGNAL = 12
+    RUNNING = 13
+    SIZE = 16
+
+
+class _CoreCell(IntEnum):
+    SINCE = 0  # float; 0.0 when idle
+    DEADLINE = 1  # float; 0.0 when there is none
+    REQUESTS = 2
+    TX = 3
+    MICROSECONDS = 4
+    EXCEPTIONS = 5
+    CONNECTIONS = 6
+    SIZE = 8
+
+
+class CoreRow:
+    """One thread's cells in its worker's row; only that thread writes them."""
+
+    __slots__ = ("_floats", "_ints")
+
+    def __init__(self, ints: memoryview, floats: memoryview, offset: int) -> None:
+        self._ints = ints[offset : offset + _CoreCell.SIZE]
+        self._floats = floats[offset : offset + _CoreCell.SIZE]
+
+    def enter(self, deadline: float = 0.0) -> None:
+        """Be busy from now on, until `deadline` (monotonic seconds; 0.0 for no deadline)."""
+        cells = self._floats
+        cells[0] = time.monotonic()
+        cells[1] = deadline
+
+    def leave(self) -> None:
+        """Be idle again; the deadline is cleared."""
+        cells = self._floats
+        cells[1] = 0.0
+        cells[0] = 0.0
+
+    def count(self, *, tx: int, seconds: float, failed: bool) -> None:
+        """Add one finished request."""
+        cells = self._ints
+        cells[2] += 1
+        cells[3] += tx
+        cells[4] += int(seconds * 1_000_000)
+        if failed:
+            cells[5] += 1
+
+    @property
+    def busy_since(self) -> float:
+        """When the thread became busy (monotonic), 0.0 while it is idle."""
+        return float(self._floats[_CoreCell.SINCE])
+
+    @property
+    def deadline(self) -> float:
+        """When its process is to be killed (monotonic), 0.0 for never."""
+        return float(self._floats[_CoreCell.DEADLINE])
+
+    @property
+    def requests(self) -> int:
+        """Requests finished by this thread."""
+        return int(self._ints[_CoreCell.REQUESTS])
+
+    @property
+    def tx(self) -> int:
+        """Bytes sent to clients by this thread."""
+        return int(self._ints[_CoreCell.TX])
+
+    @property
+    def microseconds(self) -> int:
+        """Time spent in requests by this thread."""
+        return int(self._ints[_CoreCell.MICROSECONDS])
+
+    @property
+    def exceptions(self) -> int:
+        """Requests whose application raised."""
+        return int(self._ints[_CoreCell.EXCEPTIONS])
+
+
+class Row:
+    """One child's row."""
+
+    def __init__(self, board: Scoreboard, index: int) -> None:
+        self.index = index
+        start = _Head.SIZE + index * board.row_size
+        self._ints = board.ints[start : start + board.row_size]
+        self._floats = board.floats[start : start + board.row_size]
+        self.cores = tuple(
+            CoreRow(self._ints, self._floats, _Cell.SIZE + n * _CoreCell.SIZE)
+            for n in range(board.cores)
+        )
+
+    # -- in the master -----------------------------------------------------------
+
+    def assign(self, seat: Seat, generation: int, respawns: int) -> None:
+        """Hand the row to the child about to be forked for `seat`; every cell starts at zero."""
+        self.clear()
+        cells = self._ints
+        cells[_Cell.KIND] = KINDS.index(seat.kind)
+        cells[_Cell.ID] = seat.id
+        cells[_Cell.GENERATION] = generation
+        cells[_Cell.RESPAWNS] = respawns
+        cells[_Cell.LAST_SPAWN] = int(time.time())
+        cells[_Cell.STATE] = State.FORKED
+
+    def clear(self) -> None:
+        """Give the row back."""
+        for n in range(len(self._ints)):
+            self._ints[n] = 0
+
+    def set_state(self, state: State, pid: int | None = None) -> None:
+        """Write down what the master knows of the child."""
+        self._ints[_Cell.STATE] = state
+        if pid is not None:
+            self._ints[_Cell.PID] = pid
+
+    @property
+    def deadlines(self) -> Iterator[tuple[str, float]]:
+        """Every deadline that is running in this row, with the option or call that set it."""
+        if self._floats[_Cell.USER_DEADLINE]:
+            yield "set_user_harakiri", float(self._floats[_Cell.USER_DEADLINE])
+        if self._floats[_Cell.TASK_DEADLINE]:
+            yield "task", float(self._floats[_Cell.TASK_DEADLINE])
+        for core in self.cores:
+            if core.deadline:
+                yield "request", core.deadline
+
+    # -- in the child that owns it -------------------------------------------------
+
+    def note_pid(self, pid: int) -> None:
+        """Write our own pid, first thing after the fork.
+
+        The master finds it here if the zygote dies now.
+        """
+        self._ints[_Cell.PID] = pid
+
+    def set_user_deadline(self, deadline: float) -> None:
+        """Set (or with 0.0 clear) the deadline of `set_user_harakiri`."""
+        self._floats[_Cell.USER_DEADLINE] = deadline
+
+    def start_task(self, deadline: float, signum: int = -1) -> None:
+        """Be busy with a spooled task or, when `signum` is not -1, a signal handler."""
+        self._floats[_Cell.TASK_DEADLINE] = deadline
+        self._ints[_Cell.CURRENT_SIGNAL] = signum + 1
+        self._ints[_Cell.RUNNING] = 1
+
+    def end_task(self) -> None:
+        """Be idle again; counts the task or the signal."""
+        ended = _Cell.SIGNALS if self._ints[_Cell.CURRENT_SIGNAL] else _Cell.TASKS
+        self._floats[_Cell.TASK_DEADLINE] = 0.0
+        self._ints[_Cell.RUNNING] = 0
+        self._ints[_Cell.CURRENT_SIGNAL] = 0
+        self._ints[ended] += 1
+
+    # -- anywhere --------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The child's state."""
+        return State(self._ints[_Cell.STATE])
+
+    @property
+    def pid(self) -> int:
+        """The child's pid; 0 until it is known."""
+        return int(self._ints[_Cell.PID])
+
+    @property
+    def seat(self) -> Seat:
+        """Whose row it is."""
+        return Seat(KINDS[self._ints[_Cell.KIND]], int(self._ints[_Cell.ID]))
+
+    @property
+    def generation(self) -> int:
+        """The generation whose zygote forked the child."""
+        return int(self._ints[_Cell.GENERATION])
+
+    @property
+    def respawns(self) -> int:
+        """How many children sat here before this one."""
+        return int(self._ints[_Cell.RESPAWNS])
+
+    @property
+    def last_spawn(self) -> int:
+        """Unix time of the fork."""
+        return int(self._ints[_Cell.LAST_SPAWN])
+
+    @property
+    def signals(self) -> int:
+        """uWSGI signals handled."""
+        return int(self._ints[_Cell.SIGNALS])
+
+    @property
+    def tasks(self) -> int:
+        """Spooled tasks run to their end, whatever the end was."""
+        return int(self._ints[_Cell.TASKS])
+
+    @property
+    def current_signal(self) -> int:
+        """The number of the uWSGI signal being handled, -1 when there is none."""
+        return int(self._ints[_Cell.CURRENT_SIGNAL]) - 1
+
+    @property
+    def running(self) -> bool:
+        """Is a task or a signal handler running?"""
+        return bool(self._ints[_Cell.RUNNING])
+
+    @property
+    def busy(self) -> bool:
+        """Is anything running in this child: a request, a task, a signal handler?"""
+        return self.running or any(core.busy_since for core in self.cores)
+
+    @property
+    def requests(self) -> int:
+        """Requests finished by this child."""
+        return sum(core.requests for core in self.cores)
+
+
+class Scoreboard:
+    """The page itself; made once by the master, inherited by everyone."""
+
+    def __init__(self, rows: int, cores: int) -> None:
+        self.cores = cores
+        self.row_size = _Cell.SIZE + cores * _CoreCell.SIZE
+        cells = _Head.SIZE + rows * self.row_size
+        self._page = mmap.mmap(-1, cells * 8)
+        whole = memoryview(self._page)
+        self.ints = whole[: cells * 8].cast("q")
+        self.floats = whole[: cells * 8].cast("d")
+        self.rows = tuple(Row(self, n) for n in range(rows))
+        self.ints[_Head.MASTER_PID] = os.getpid()
+        self.ints[_Head.STARTED_ON] = int(time.time())
+
+    @property
+    def master_pid(self) -> int:
+        """The master's pid."""
+        return int(self.ints[_Head.MASTER_PID])
+
+    @master_pid.setter
+    def master_pid(self, pid: int) -> None:
+        self.ints[_Head.MASTER_PID] = pid
+
+    @property
+    def started_on(self) -> int:
+        """Unix time of the server's start."""
+        return int(self.ints[_Head.STARTED_ON])
+
+    @property
+    def next_check(self) -> float:
+        """When the master looks at the deadlines next (monotonic); sooner ones must ring it."""
+        return float(self.floats[_Head.NEXT_CHECK])
+
+    @next_check.setter
+    def next_check(self, when: float) -> None:
+        self.floats[_Head.NEXT_CHECK] = when
+
+    @property
+    def spooler_frequency(self) -> int:
+        """What `set_spooler_frequency` asked for; 0 when nobody asked."""
+        return int(self.ints[_Head.SPOOLER_FREQUENCY])
+
+    @spooler_frequency.setter
+    def spooler_frequency(self, seconds: int) -> None:
+        self.ints[_Head.SPOOLER_FREQUENCY] = seconds
+
+    @property
+    def total_requests(self) -> int:
+        """Requests finished since the server's start, by the living and the dead."""
+        return int(self.ints[_Head.PAST_REQUESTS]) + sum(row.requests for row in self.rows)
+
+    def free_row(self) -> Row | None:
+        """Find a row nobody owns; None when all are taken (children of older reloads linger)."""
+        return next((row for row in self.rows if row.state is State.EMPTY), None)
+
+    def retire_row(self, row: Row) -> None:
+        """Give a dead child's row back; what it counted stays in the totals."""
+        self.ints[_Head.PAST_REQUESTS] += row.requests
+        row.clear()
+
+    def taken(self, kind: str | None = None) -> list[Row]:
+        """Return the rows that have an owner, of one kind or of all, ordered by seat."""
+        rows = [row for row in self.rows if row.state is not State.EMPTY]
+        return sorted((r for r in rows if kind in (None, r.seat.kind)), key=lambda r: r.seat)

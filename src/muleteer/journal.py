@@ -1,0 +1,254 @@
+"""The journal: every lifecycle sentence of the server — its words and its level.
+
+Other rooms say *what* happened; how it reads stands here and nowhere else.
+
+Runs in: anywhere but Unix signal handlers, and not between the fork and the seat.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable
+
+__all__ = ["configure", "identify"]
+
+log = logging.getLogger("muleteer")
+_who = "muleteer"
+
+
+class _Formatter(logging.Formatter):
+    """Every line says who speaks: role, id, pid."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname}: "
+        text = f"{stamp} [{_who} {os.getpid()}] {level}{record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+def configure() -> None:
+    """Send the server's own lines to stderr; called by the command line and nobody else."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter())
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def identify(who: str) -> None:
+    """Say under which name this process speaks from now on."""
+    global _who
+    _who = who
+
+
+# -- start and stop ---------------------------------------------------------------------
+
+
+def starting(version: str, python: str) -> None:
+    log.info("muleteer %s on Python %s starts", version, python)
+
+
+def notice(text: str) -> None:
+    log.warning("%s", text)
+
+
+def cannot_start(reason: str) -> None:
+    log.critical("cannot start: %s", reason)
+
+
+def listening(protocol: str, name: str) -> None:
+    log.info("listening on %s %s", protocol, name)
+
+
+def spooler_created(path: str) -> None:
+    log.info("created the spool directory %s", path)
+
+
+def nothing_listens() -> None:
+    log.warning("no socket is configured: no worker serves; spoolers, timers and crons run")
+
+
+def server_ready(generation: int, workers: int, spoolers: int) -> None:
+    log.info("ready: generation %d, %d workers, %d spoolers", generation, workers, spoolers)
+
+
+def stopping(why: str) -> None:
+    log.info("stopping (%s): what runs is finished first", why)
+
+
+def stopping_now(why: str) -> None:
+    log.warning("stopping at once (%s): what runs is given up", why)
+
+
+def stopped() -> None:
+    log.info("goodbye to muleteer")
+
+
+def master_gone() -> None:
+    log.critical("the master is gone; leaving")
+
+
+# -- generations ------------------------------------------------------------------------
+
+
+def reload_started(generation: int, why: str) -> None:
+    log.info("chain reload started (%s): generation %d is loading", why, generation)
+
+
+def zygote_forked(generation: int, pid: int) -> None:
+    log.info("spawned zygote of generation %d (pid: %d)", generation, pid)
+
+
+def app_loaded(generation: int, seconds: float, what: str) -> None:
+    log.info("generation %d: loaded %s in %.2f s", generation, what, seconds)
+
+
+def registered(signals: int, sources: Iterable[str]) -> None:
+    log.info(
+        "the application registered %d signals; the clock has: %s",
+        signals,
+        ", ".join(sources) or "nothing",
+    )
+
+
+def load_failed(generation: int, why: str) -> None:
+    log.error("generation %d could not be loaded: %s", generation, why)
+
+
+def reload_failed(generation: int, current: int) -> None:
+    log.error(
+        "reload failed: generation %d is given up, generation %d goes on serving",
+        generation,
+        current,
+    )
+
+
+def reload_done(generation: int) -> None:
+    log.info("chain reload done: every child is of generation %d", generation)
+
+
+def zygote_died(generation: int, how: str, seconds: float) -> None:
+    log.error(
+        "the zygote of generation %d died (%s); its children go on, respawned in %.1f s",
+        generation,
+        how,
+        seconds,
+    )
+
+
+def zygote_differs(generation: int) -> None:
+    log.warning(
+        "the respawned zygote found other code: it becomes generation %d, a reload",
+        generation,
+    )
+
+
+def needs_restart(options: Iterable[str]) -> None:
+    log.warning(
+        "the configuration changed in %s: that needs a restart, the reload keeps the old values",
+        ", ".join(options),
+    )
+
+
+# -- children ---------------------------------------------------------------------------
+
+
+def child_spawned(seat: str, pid: int, generation: int) -> None:
+    log.info("spawned %s (pid: %d, generation: %d)", seat, pid, generation)
+
+
+def child_respawned(seat: str, pid: int, generation: int) -> None:
+    log.info("respawned %s (new pid: %d, generation: %d)", seat, pid, generation)
+
+
+def child_left(seat: str, pid: int, how: str) -> None:
+    log.info("%s (pid: %d) left: %s", seat, pid, how)
+
+
+def child_died(seat: str, pid: int, how: str, delay_s: float) -> None:
+    log.error(
+        "DAMN! %s (pid: %d) died (%s); respawning %s",
+        seat,
+        pid,
+        how,
+        f"in {delay_s:.1f} s" if delay_s else "now",
+    )
+
+
+def mercy_ended(seat: str, pid: int, mercy_s: float) -> None:
+    log.warning("%s (pid: %d) did not leave within its mercy of %g s: killed", seat, pid, mercy_s)
+
+
+def start_too_slow(seat: str, pid: int, patience_s: float) -> None:
+    log.error("%s (pid: %d) was not ready within %g s: killed", seat, pid, patience_s)
+
+
+def harakiri(seat: str, pid: int, what: str, late_s: float) -> None:
+    log.error(
+        "HARAKIRI ON %s (pid: %d): %s is %.1f s over its deadline; killed",
+        seat.upper(),
+        pid,
+        what,
+        late_s,
+    )
+
+
+# -- the application's code ---------------------------------------------------------------
+
+
+def hook_failed(name: str) -> None:
+    log.exception("the application's %s raised", name)
+
+
+def signal_failed(signum: int) -> None:
+    log.exception("the handler of signal %d raised", signum)
+
+
+def signal_unknown(signum: int) -> None:
+    log.error(
+        "signal %d has no handler in this process; it is not registered in the code that runs now",
+        signum,
+    )
+
+
+def signal_not_sent(signum: int, why: str) -> None:
+    log.error("signal %d of the clock was not sent: %s", signum, why)
+
+
+# -- the spooler --------------------------------------------------------------------------
+
+
+def task_started(name: str) -> None:
+    log.info("managing request %s ...", name)
+
+
+def task_done(name: str, seconds: float) -> None:
+    log.info("done with task %s after %.3f seconds", name, seconds)
+
+
+def task_retries(name: str, seconds: float) -> None:
+    log.info("task %s will run again in %g s", name, seconds)
+
+
+def task_failed(name: str, seconds: float) -> None:
+    log.exception("task %s raised; it will run again in %g s", name, seconds)
+
+
+def task_ignored(name: str, seconds: float) -> None:
+    log.warning(
+        "nobody took task %s (no `uwsgi.spooler`, or it said SPOOL_IGNORE); again in %g s",
+        name,
+        seconds,
+    )
+
+
+def task_buried(name: str, why: str) -> None:
+    log.error("task %s can never run (%s): moved to the dead/ directory", name, why)
+
+
+def store_unavailable(why: str, seconds: float) -> None:
+    log.error("the spool cannot be used: %s; tried again in %g s", why, seconds)

@@ -1,0 +1,304 @@
+"""The policy: from the roster and the time to what is to be done. Pure: no process, no clock.
+
+The master carries the actions out and tells the roster; then it asks again, until nothing is left
+to do.
+
+Rules:
+1. Never more than one filling child per seat and generation.
+2. A worker of the old generation goes when its successor is ready; a spooler goes before its
+   successor is forked.
+3. A child that dies young is not reborn in a hot loop; one that lived is reborn at once.
+4. Every wait has an end: a start that takes too long and a mercy that passes end in one SIGKILL.
+
+Runs in: the master.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from muleteer.ipc.scoreboard import Seat
+from muleteer.master.roster import (
+    ChildHandle,
+    Mode,
+    Phase,
+    Roster,
+    SeatHistory,
+    ZygoteHandle,
+    ZygotePhase,
+)
+
+__all__ = [
+    "Action",
+    "Announce",
+    "Decision",
+    "Dismiss",
+    "Finish",
+    "KillChild",
+    "KillZygote",
+    "Mercies",
+    "Retire",
+    "Spawn",
+    "StartZygote",
+    "decide",
+    "note_death",
+]
+
+YOUNG_S = 5.0
+"""A child that dies younger than this counts as one that could not live."""
+FIRST_DELAY_S = 0.1
+LONGEST_DELAY_S = 10.0
+START_PATIENCE_S = 60.0
+"""How long a forked child may take until it is ready (its post-fork hooks run in it)."""
+ZYGOTE_MERCY_S = 5.0
+ORPHAN_PATIENCE_S = 1.0
+"""How long a child may stay silent whose zygote died.
+
+It may have been forked in the last moment.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mercies:
+    """Seconds between being asked to leave and being killed, by kind."""
+
+    worker: float = 60.0
+    mule: float = 60.0
+    spooler: float = 60.0
+    watcher: float = 5.0
+
+    def of(self, seat: Seat) -> float:
+        """Return a seat's mercy."""
+        return float(getattr(self, seat.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class StartZygote:
+    """Fork a zygote; `replaces` means: of the serving generation, whose own died."""
+
+    generation: int
+    replaces: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Ask the serving generation's zygote for a child."""
+
+    seat: Seat
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Ask a child to leave."""
+
+    child: ChildHandle
+
+
+@dataclass(frozen=True, slots=True)
+class KillChild:
+    """Send a child SIGKILL."""
+
+    child: ChildHandle
+    why: str
+    """"mercy", "start", "orphaned" or "now"."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class KillZygote:
+    """Send a zygote SIGKILL."""
+
+    zygote: ZygoteHandle
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """Let a zygote go that has no children left."""
+
+    zygote: ZygoteHandle
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Every seat is filled by a ready child of the serving generation, and no older one is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing is left; the master may go."""
+
+
+Action = StartZygote | Spawn | Retire | KillChild | KillZygote | Dismiss | Announce | Finish
+
+
+@dataclass(slots=True)
+class Decision:
+    """What to do now, and when to ask again if nothing happens before."""
+
+    actions: list[Action] = field(default_factory=list)
+    wake_at: float | None = None
+
+    def later(self, when: float) -> None:
+        """Ask again at `when` at the latest."""
+        self.wake_at = when if self.wake_at is None else min(self.wake_at, when)
+
+
+def decide(roster: Roster, now: float, mercies: Mercies) -> Decision:
+    """Say what is to be done at this moment."""
+    decision = Decision()
+    _end_patience(roster, now, mercies, decision)
+    if roster.mode is not Mode.RUNNING:
+        _stop(roster, decision)
+        return decision
+    _start_generations(roster, now, decision)
+    for seat in roster.plan:
+        _fill(roster, seat, now, decision)
+    _dismiss_old(roster, decision)
+    if not decision.actions and roster.announced != roster.generation and _complete(roster):
+        decision.actions.append(Announce())
+    return decision
+
+
+def note_death(history: SeatHistory, lived_s: float, now: float, *, expected: bool) -> float:
+    """Write a death into a seat's history; return the delay before the next child in seconds."""
+    history.respawns += 1
+    if expected or lived_s >= YOUNG_S:
+        history.quick_deaths = 0
+        history.not_before = now
+        return 0.0
+    delay = min(FIRST_DELAY_S * 2**history.quick_deaths, LONGEST_DELAY_S)
+    history.quick_deaths += 1
+    history.not_before = now + delay
+    return float(delay)
+
+
+# -- waits that end ---------------------------------------------------------------------
+
+
+def _end_patience(roster: Roster, now: float, mercies: Mercies, decision: Decision) -> None:
+    for child in roster.children:
+        ending = _patience(roster, child, mercies)
+        if ending is None:
+            continue
+        why, seconds = ending
+        if now >= child.since + seconds:
+            decision.actions.append(KillChild(child, why, seconds))
+        else:
+            decision.later(child.since + seconds)
+    for zygote in roster.zygotes:
+        if zygote.phase is ZygotePhase.DISMISSED:
+            if now >= zygote.since + ZYGOTE_MERCY_S:
+                decision.actions.append(KillZygote(zygote))
+            else:
+                decision.later(zygote.since + ZYGOTE_MERCY_S)
+
+
+def _patience(roster: Roster, child: ChildHandle, mercies: Mercies) -> tuple[str, float] | None:
+    if child.phase is Phase.RETIRING:
+        return "mercy", mercies.of(child.seat)
+    if child.phase is Phase.ASKED and roster.zygote_by_pid(child.zygote) is None:
+        return "orphaned", ORPHAN_PATIENCE_S
+    if child.phase in (Phase.ASKED, Phase.FORKED):
+        return "start", START_PATIENCE_S
+    return None
+
+
+# -- stopping ---------------------------------------------------------------------------
+
+
+def _stop(roster: Roster, decision: Decision) -> None:
+    now_at_once = roster.mode is Mode.STOPPING_NOW
+    for child in roster.children:
+        if now_at_once and child.phase is not Phase.KILLED:
+            decision.actions.append(KillChild(child, "now", 0.0))
+        elif child.counts:
+            decision.actions.append(Retire(child))
+    for zygote in roster.zygotes:
+        alive = zygote.phase is not ZygotePhase.KILLED
+        if alive and (now_at_once or zygote.phase is ZygotePhase.LOADING):
+            decision.actions.append(KillZygote(zygote))
+        elif zygote.phase is ZygotePhase.READY and not _has_children(roster, zygote):
+            decision.actions.append(Dismiss(zygote))
+    if not roster.children and not roster.zygotes:
+        decision.actions.append(Finish())
+
+
+# -- generations ------------------------------------------------------------------------
+
+
+def _start_generations(roster: Roster, now: float, decision: Decision) -> None:
+    if roster.reload_wanted:
+        loading = roster.loading_zygote()
+        if loading is not None:  # the newest code wins
+            decision.actions.append(KillZygote(loading))
+        decision.actions.append(StartZygote(roster.newest + 1, replaces=False))
+        return
+    if roster.generation == 0 or roster.current_zygote() or roster.loading_zygote():
+        return
+    if now >= roster.zygote_history.not_before:
+        decision.actions.append(StartZygote(roster.generation, replaces=True))
+    else:
+        decision.later(roster.zygote_history.not_before)
+
+
+def _dismiss_old(roster: Roster, decision: Decision) -> None:
+    for zygote in roster.zygotes:
+        served_out = zygote.phase is ZygotePhase.READY and zygote.generation < roster.generation
+        if served_out and not _has_children(roster, zygote):
+            decision.actions.append(Dismiss(zygote))
+
+
+def _has_children(roster: Roster, zygote: ZygoteHandle) -> bool:
+    return any(child.zygote == zygote.pid for child in roster.children)
+
+
+# -- seats ------------------------------------------------------------------------------
+
+
+def _fill(roster: Roster, seat: Seat, now: float, decision: Decision) -> None:
+    here = list(roster.at(seat))
+    current = next((c for c in here if c.counts and c.generation == roster.generation), None)
+    old = [c for c in here if c.counts and c.generation != roster.generation]
+    if current is not None:
+        if current.phase is Phase.READY:
+            decision.actions.extend(Retire(child) for child in old)
+        return
+    if roster.current_zygote() is None or _others_are_being_replaced(roster, seat, decision):
+        return
+    if seat.kind != "worker" and here:  # one process per channel reader: the old one leaves first
+        decision.actions.extend(Retire(child) for child in old)
+        return
+    history = roster.seat_history(seat)
+    if now < history.not_before:
+        decision.later(history.not_before)
+        return
+    decision.actions.append(Spawn(seat))
+
+
+def _others_are_being_replaced(roster: Roster, seat: Seat, decision: Decision) -> bool:
+    """In a reload children are replaced one by one: there is never much more than one too many."""
+    if not any(c.generation < roster.generation and c.counts for c in roster.children):
+        return False
+    coming = any(
+        c.generation == roster.generation and c.phase in (Phase.ASKED, Phase.FORKED)
+        for c in roster.children
+    )
+    return coming or any(isinstance(action, Spawn) for action in decision.actions)
+
+
+def _complete(roster: Roster) -> bool:
+    return (
+        bool(roster.generation)
+        and all(_filled(roster, seat) for seat in roster.plan)
+        and not _leftovers(roster)
+    )
+
+
+def _filled(roster: Roster, seat: Seat) -> bool:
+    return any(
+        c.phase is Phase.READY and c.generation == roster.generation for c in roster.at(seat)
+    )
+
+
+def _leftovers(roster: Roster) -> list[ChildHandle]:
+    return [c for c in roster.children if c.generation < roster.generation]

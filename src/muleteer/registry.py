@@ -1,0 +1,82 @@
+"""The registry: what the application registered while it was imported.
+
+The facade (`uwsgi.…`) writes it, the roles read it; neither knows the other.
+It is filled in the zygote and inherited by every child, so functions never travel: they were there
+before the fork.
+
+Runs in: made in the zygote; read in every child.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["AUTO_SIGNALS_FROM", "HOOKS", "MAX_SIGNAL", "Registration", "Registry", "Source"]
+
+MAX_SIGNAL = 0xFFFF
+"""The highest number a signal can have: two bytes travel."""
+
+AUTO_SIGNALS_FROM = 256
+"""0 to 255 are the application's own numbers; the decorators take theirs from here up."""
+
+HOOKS = ("spooler", "post_fork_hook", "mule_msg_hook", "atexit", "after_req_hook")
+"""Attributes of `uwsgi` that an application assigns a callable to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A signal's target and what runs there."""
+
+    target: str
+    handler: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something that raises a signal by itself: a timer, a cron job.
+
+    `kind` is "timer", "rbtimer" or "cron"; `arguments` are that call's numbers.
+    It travels to the master as plain values.
+    """
+
+    kind: str
+    signum: int
+    arguments: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class Registry:
+    """Everything one generation's import registered."""
+
+    signals: dict[int, Registration] = field(default_factory=dict)
+    sources: list[Source] = field(default_factory=list)
+    hooks: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+    def target_of(self, signum: int) -> str:
+        """Return a signal's target; '' (any worker) for a number nobody registered, as uWSGI."""
+        found = self.signals.get(signum)
+        return found.target if found else ""
+
+    def number_for(self, name: str) -> int:
+        """Return a free automatic signal number for a handler of that name.
+
+        It depends on the name and not on the order of imports, so that a signal that waits through
+        a reload finds the same function in the new code.
+        """
+        span = MAX_SIGNAL + 1 - AUTO_SIGNALS_FROM
+        start = _stable_hash(name) % span
+        for step in range(span):
+            number = AUTO_SIGNALS_FROM + (start + step) % span
+            if number not in self.signals:
+                return number
+        raise ValueError("every signal number is taken")
+
+
+def _stable_hash(name: str) -> int:
+    """Hash a name the same way in every process (FNV-1a); `hash()` is salted per process."""
+    value = 0xCBF29CE484222325
+    for byte in name.encode():
+        value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return value

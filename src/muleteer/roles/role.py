@@ -1,0 +1,209 @@
+"""The life all children share: sit down, start, turn the loop, and leave in good order.
+
+A role file adds only what makes that kind of child itself; the fork is the zygote's.
+
+Rules:
+1. `start()` comes before the post-fork hooks, since a post-fork hook may never return.
+2. A request to leave is heard between two things, never in the middle of one.
+3. Nothing of a child outlives `run()`: the zygote ends the process with its result.
+
+Runs in: a child, after the fork.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal as unix_signals
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from muleteer import journal
+from muleteer.errors import ExitCode
+from muleteer.ipc.loop import Loop
+from muleteer.ipc.scoreboard import Row, Seat
+from muleteer.runtime import Runtime
+
+__all__ = ["Role"]
+
+_ASKED_TO_LEAVE = (unix_signals.SIGTERM, unix_signals.SIGINT, unix_signals.SIGHUP)
+_IGNORED = (unix_signals.SIGPIPE, unix_signals.SIGUSR1, unix_signals.SIGUSR2, unix_signals.SIGTSTP)
+
+
+class Role:
+    """One child of one kind; its seat says which."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, runtime: Runtime, row: Row) -> None:
+        # -- shared since before the fork
+        self.runtime = runtime
+        self.settings = runtime.settings
+        self.registry = runtime.registry
+        self.switchboard = runtime.switchboard
+        # -- this process
+        self.row = row
+        self.seat: Seat = row.seat
+        self.loop = Loop()
+        self.leaving = False
+        self._recycling = False
+        self._woken_fd = -1
+
+    # -- what a role adds --------------------------------------------------------------
+
+    def start(self) -> None:
+        """Listen to what this role lives on; called once, before the post-fork hooks."""
+
+    def ready(self) -> None:
+        """Begin to work; called once, after the post-fork hooks."""
+
+    def step(self) -> None:
+        """Do one thing: wait for something and deal with it."""
+        self.loop.turn()
+
+    def retire(self) -> None:
+        """Begin to leave; called once. What has begun is finished by further steps."""
+
+    def done(self) -> bool:
+        """Is nothing left to be finished, after `retire()`?"""
+        return True
+
+    def stop(self) -> None:
+        """Give back what this process holds; called once, last."""
+
+    @property
+    def harakiri(self) -> float | None:
+        """Seconds a signal handler may take in this role."""
+        return None
+
+    # -- the life ------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Live; returns the exit code."""
+        journal.identify(f"{self.seat.kind} {self.seat.id}")
+        self._hear_unix_signals()
+        self.loop.watch(self.switchboard.lifeline.read_fd, self._master_died)
+        try:
+            self.start()
+            self._run_post_fork_hook()
+            self.ready()
+            self.runtime.tell_master("ready", row=self.row.index)
+            while not (self.leaving and self.done()):
+                self.step()
+        except SystemExit as leaving:
+            return _exit_code(leaving)
+        self.stop()
+        self._run_exit_hooks()
+        return ExitCode.RELOAD
+
+    def leave(self) -> None:
+        """Leave as soon as what has begun is finished; idempotent."""
+        if not self.leaving:
+            self.leaving = True
+            self.retire()
+
+    def leave_for_successor(self) -> None:
+        """Leave by our own decision.
+
+        The master may fork the successor at once. Any thread may ask.
+        """
+        if not self._recycling:
+            self._recycling = True
+            self.runtime.tell_master("retiring", row=self.row.index)
+            os.kill(
+                os.getpid(), unix_signals.SIGTERM
+            )  # heard by the main thread, between two things
+
+    # -- Unix signals ----------------------------------------------------------------------
+
+    def _hear_unix_signals(self) -> None:
+        self._woken_fd, wake_fd = os.pipe()
+        for fd in (self._woken_fd, wake_fd):
+            os.set_blocking(fd, False)
+        unix_signals.set_wakeup_fd(wake_fd, warn_on_full_buffer=False)
+        for number in _ASKED_TO_LEAVE:
+            unix_signals.signal(number, _only_wake)
+        for number in _IGNORED:
+            unix_signals.signal(number, unix_signals.SIG_IGN)
+        unix_signals.signal(unix_signals.SIGCHLD, unix_signals.SIG_DFL)
+        self.loop.watch(self._woken_fd, self._woken)
+
+    def _woken(self, _events: int) -> None:
+        numbers = os.read(self._woken_fd, 64)
+        if any(number in numbers for number in _ASKED_TO_LEAVE):
+            self.leave()
+
+    def _master_died(self, _events: int) -> None:
+        self.loop.unwatch(self.switchboard.lifeline.read_fd)
+        journal.master_gone()
+        self.leave()
+
+    # -- uWSGI signals -----------------------------------------------------------------------
+
+    def listen_for_signals(self, loop: Loop, *names: str) -> list[int]:
+        """Handle the signals of these targets in `loop`; returns the descriptors to unwatch."""
+        fds = []
+        for name in names:
+            pipe = self.switchboard.signals[name]
+            loop.watch(pipe.read_fd, self._signal_taker(name), exclusive=True)
+            fds.append(pipe.read_fd)
+        return fds
+
+    def _signal_taker(self, name: str) -> Callable[[int], None]:
+        take = self.switchboard.signals[name].take
+
+        def on_ready(_events: int) -> None:
+            signum = take()
+            if signum is not None:  # every idle process was woken; another one was faster
+                self.handle_signal(signum)
+
+        return on_ready
+
+    def handle_signal(self, signum: int) -> None:
+        """Run a signal's handler under this role's deadline.
+
+        Its exception is logged and hurts nobody.
+        """
+        registration = self.registry.signals.get(signum)
+        if registration is None:
+            journal.signal_unknown(signum)
+            return
+        with self.runtime.deadline(self.harakiri, signum):
+            try:
+                registration.handler(signum)
+            except Exception:  # noqa: BLE001 - the application's own code
+                journal.signal_failed(signum)
+
+    # -- hooks -------------------------------------------------------------------------------
+
+    def run_hook(self, name: str, hook: Callable[..., Any]) -> None:
+        """Call a hook of the application; its exception is logged and hurts nobody."""
+        try:
+            hook()
+        except Exception:  # noqa: BLE001 - the application's own code
+            journal.hook_failed(name)
+
+    def _run_post_fork_hook(self) -> None:
+        hook = self.registry.hooks.get("post_fork_hook")
+        if hook is not None:
+            self.run_hook("post_fork_hook", hook)
+
+    def _run_exit_hooks(self) -> None:
+        hook = self.registry.hooks.get("atexit")
+        if hook is not None:
+            self.run_hook("atexit", hook)
+        atexit._run_exitfuncs()
+
+
+def _only_wake(_number: int, _frame: object) -> None:
+    """The wake-up descriptor has the number; nothing is done in a Unix signal handler."""
+
+
+def _exit_code(leaving: SystemExit) -> int:
+    if leaving.code is None:
+        return 0
+    if isinstance(leaving.code, int):
+        return leaving.code & 0xFF
+    print(leaving.code, file=sys.stderr)
+    return 1

@@ -1,0 +1,143 @@
+"""The worker: a process that serves requests and, between two of them, runs signal handlers.
+
+With `threads = N` it has N lanes, each a thread with a loop and an engine of its own.
+What is spoken on a socket is `serve`'s; a worker only brings sockets, engine and loop together.
+
+Runs in: a worker, after the fork.  Forked by: zygote/forking.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from muleteer.ipc.loop import Loop
+from muleteer.ipc.scoreboard import Row
+from muleteer.ipc.sockets import Listener
+from muleteer.roles.role import Role
+from muleteer.runtime import Runtime
+from muleteer.serve.engine import Engine
+
+__all__ = ["Worker"]
+
+
+class _Lane:
+    """One thread's loop and engine; the first lane is the main thread's."""
+
+    def __init__(self, worker: Worker, loop: Loop, number: int) -> None:
+        self.worker = worker
+        self.loop = loop
+        self.engine = worker.new_engine(loop, number)
+        self._signal_fds: list[int] = []
+        self._retired = False
+
+    def open(self) -> None:
+        """Take connections and signals from now on."""
+        for listener in self.worker.listeners:
+            self.engine.listen(listener.sock, listener.protocol)
+        names = ("worker", f"worker{self.worker.seat.id}")
+        self._signal_fds = self.worker.listen_for_signals(self.loop, *names)
+
+    def retire(self) -> None:
+        """Take nothing new; what is in flight is finished."""
+        self._retired = True
+        self.engine.retire()
+        for fd in self._signal_fds:
+            self.loop.unwatch(fd)
+
+    def done(self) -> bool:
+        """Is everything answered?"""
+        return self._retired and self.engine.open_connections == 0
+
+    def run(self) -> None:
+        """Serve until retired and done; the life of every thread but the main one."""
+        self.loop.watch(self.worker.retire_fd, self._told_to_retire)
+        self.open()
+        while not self.done():
+            self.loop.turn()
+        self.close()
+
+    def _told_to_retire(self, _events: int) -> None:
+        self.loop.unwatch(self.worker.retire_fd)
+        self.retire()
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+class Worker(Role):
+    """One worker; its seat's id is what `uwsgi.worker_id()` returns."""
+
+    kind = "worker"
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        row: Row,
+        application: Callable[..., Any],
+        listeners: Sequence[Listener],
+    ) -> None:
+        super().__init__(runtime, row)
+        self.application = application
+        self.listeners = listeners
+        self.retire_fd, self._retire_bell = os.pipe()
+        self._main = _Lane(self, self.loop, 0)
+        self._threads: list[threading.Thread] = []
+
+    def new_engine(self, loop: Loop, lane: int) -> Engine:
+        """Make the engine of one lane."""
+        return Engine(
+            loop,
+            self.application,
+            self.settings,
+            self.row.cores[lane],
+            worker_id=self.seat.id,
+            packets={},
+            log_request=None if self.settings.disable_logging else sys.stderr.write,
+            after_request=self._after_request,
+        )
+
+    def start(self) -> None:
+        """Say our name to the debuggers; serving begins after the post-fork hooks."""
+        threading.current_thread().name = f"muleteer worker {self.seat.id} core 0"
+
+    def ready(self) -> None:
+        """Open every lane: the main one here, the others in threads."""
+        for number in range(1, self.settings.threads):
+            lane = _Lane(self, Loop(), number)
+            name = f"muleteer worker {self.seat.id} core {number}"
+            thread = threading.Thread(target=lane.run, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._main.open()
+
+    def retire(self) -> None:
+        """Tell every lane."""
+        os.close(self._retire_bell)  # the kernel wakes every lane
+        self._main.retire()
+
+    def done(self) -> bool:
+        """Is the main lane done? The others are waited for in `stop`."""
+        return self._main.done()
+
+    def stop(self) -> None:
+        """Wait for the other lanes; the mercy bounds it."""
+        for thread in self._threads:
+            thread.join()
+        self._main.close()
+
+    @property
+    def harakiri(self) -> float | None:
+        """Signal handlers in a worker are under the requests' deadline, as in uWSGI."""
+        return self.settings.harakiri
+
+    def _after_request(self) -> None:
+        limit = self.settings.max_requests
+        if limit and self.row.requests >= limit:
+            self.leave_for_successor()
+        hook = self.registry.hooks.get("after_req_hook")
+        if hook is not None:
+            self.run_hook("after_req_hook", hook)

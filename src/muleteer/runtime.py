@@ -1,0 +1,179 @@
+"""The runtime: one process's view of the server — what it inherited, its seat, and its verbs.
+
+The facade turns an application's calls into these verbs; the roles read the same object.
+It holds no policy.
+
+Runs in: made in the zygote before the import; each child sets its seat after the fork.
+"""
+
+from __future__ import annotations
+
+import os
+import signal as unix_signals
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from muleteer.config.options import Settings
+from muleteer.errors import ChannelFull
+from muleteer.ipc.channels import Switchboard
+from muleteer.ipc.locks import LockTable
+from muleteer.ipc.scoreboard import Row, Scoreboard, Seat
+from muleteer.ipc.targets import resolve
+from muleteer.registry import Registry, Source
+from muleteer.spool.store import Store
+
+__all__ = ["Runtime"]
+
+
+class Runtime:
+    """What one process knows and may do."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        switchboard: Switchboard,
+        scoreboard: Scoreboard,
+        locks: LockTable,
+        new_store: Callable[[str], Store],
+        generation: int,
+    ) -> None:
+        # -- shared since before the fork
+        self.settings = settings
+        self.switchboard = switchboard
+        self.scoreboard = scoreboard
+        self.locks = locks
+        self.new_store = new_store
+        self.stores: Mapping[str, Store] = _OwnStores(settings, new_store)
+        # -- this generation
+        self.generation = generation
+        self.registry = Registry()
+        # -- this process
+        self.seat: Seat | None = None
+        self.row: Row | None = None
+
+    # -- who am I --------------------------------------------------------------------
+
+    def sit(self, row: Row) -> None:
+        """Take a seat; called once in a child, right after the fork."""
+        self.row = row
+        self.seat = row.seat
+
+    def id_as(self, kind: str) -> int:
+        """Return this process's number if it is of that kind, else 0."""
+        return self.seat.id if self.seat and self.seat.kind == kind else 0
+
+    @property
+    def forked(self) -> bool:
+        """Is this a child (and no longer the zygote)?"""
+        return self.seat is not None
+
+    # -- signals -----------------------------------------------------------------------
+
+    def raise_signal(self, signum: int) -> None:
+        """Queue a signal for its target.
+
+        May block for a bounded time, then raises `ChannelFull`.
+        """
+        target = self.registry.target_of(signum)
+        for pipe in resolve(target, self.switchboard.population):
+            self.switchboard.signals[pipe].send(signum)
+
+    def add_source(self, source: Source) -> None:
+        """Give a timer or cron job to the master's clock.
+
+        At once in a child, with the rest of the import in the zygote.
+        """
+        self.registry.sources.append(source)
+        if self.forked:
+            self.tell_master("source", **source_message(source, self.registry))
+
+    # -- the master ----------------------------------------------------------------------
+
+    def tell_master(self, op: str, **fields: Any) -> None:
+        """Send the master a message; may block for a bounded time while it is busy."""
+        self.switchboard.control_out.send({"op": op, "pid": os.getpid(), **fields})
+
+    def signal_master(self, number: unix_signals.Signals) -> None:
+        """Send the master a Unix signal."""
+        os.kill(self.scoreboard.master_pid, number)
+
+    # -- deadlines -------------------------------------------------------------------------
+
+    def set_user_deadline(self, seconds: float) -> None:
+        """Let the master kill this process in `seconds` unless it is set again; 0 clears."""
+        if self.row is None:
+            return
+        deadline = time.monotonic() + seconds if seconds else 0.0
+        self.row.set_user_deadline(deadline)
+        self._announce(deadline)
+
+    @contextmanager
+    def deadline(self, seconds: float | None, signum: int = -1) -> Iterator[None]:
+        """Run a task or a signal handler under a deadline (None: none) and count it."""
+        row = self.row
+        if row is None:
+            yield
+            return
+        deadline = time.monotonic() + seconds if seconds else 0.0
+        row.start_task(deadline, signum)
+        self._announce(deadline)
+        try:
+            yield
+        finally:
+            row.end_task()
+            row.set_user_deadline(0.0)
+
+    def _announce(self, deadline: float) -> None:
+        """Ring the master if it would sleep past a deadline."""
+        if deadline and deadline < self.scoreboard.next_check:
+            try:
+                self.tell_master("deadline")
+            except ChannelFull:
+                pass  # the master is behind with its messages, so it is awake
+
+    # -- the spool ---------------------------------------------------------------------------
+
+    def ring_spooler(self, directory: str) -> None:
+        """Wake an idle spooler of that directory; never blocks."""
+        bell = self.switchboard.spooler_bells.get(directory)
+        if bell is not None:
+            bell.ring()
+
+
+class _OwnStores(Mapping[str, Store]):
+    """The store of each spool directory; one object per process and thread, made on first use."""
+
+    def __init__(self, settings: Settings, new_store: Callable[[str], Store]) -> None:
+        self._directories = (*settings.spooler, *settings.spooler_external)
+        self._new_store = new_store
+        self._local = threading.local()
+
+    def __getitem__(self, directory: str) -> Store:
+        if directory not in self._directories:
+            raise KeyError(directory)
+        if getattr(self._local, "pid", 0) != os.getpid():  # a fork: the parent's stay the parent's
+            self._local.pid = os.getpid()
+            self._local.stores = {}
+        stores: dict[str, Store] = self._local.stores
+        if directory not in stores:
+            stores[directory] = self._new_store(directory)
+        return stores[directory]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._directories)
+
+    def __len__(self) -> int:
+        return len(self._directories)
+
+
+def source_message(source: Source, registry: Registry) -> dict[str, Any]:
+    """Turn a source into the plain values that travel to the master's clock."""
+    return {
+        "kind": source.kind,
+        "signum": source.signum,
+        "arguments": list(source.arguments),
+        "target": registry.target_of(source.signum),
+    }

@@ -1,0 +1,210 @@
+"""From `module = pkg.mod:callable` to the application, with errors that name the way out.
+
+It imports the application's code; what the code registers meanwhile is the facade's business.
+
+Runs in: the zygote.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import importlib
+import importlib.util
+import os
+import pkgutil
+import site
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from muleteer.errors import AppNotLoaded
+
+__all__ = ["LoadSettings", "describe", "import_modules", "load_application", "prepare_process"]
+
+Application = Callable[..., Any]
+
+
+class LoadSettings(Protocol):
+    """The options the loader reads."""
+
+    module: str | None
+    wsgi_file: str | None
+    callable: str
+    import_: tuple[str, ...]
+    shared_import: tuple[str, ...]
+    pythonpath: tuple[str, ...]
+    virtualenv: str | None
+    chdir: str | None
+    chdir2: str | None
+    env: tuple[str, ...]
+    unenv: tuple[str, ...]
+
+
+# -- the process before the import ------------------------------------------------------
+
+
+def prepare_process(settings: LoadSettings) -> None:
+    """Set directory, environment and `sys.path` as uWSGI does before it imports anything."""
+    for name in settings.unenv:
+        os.environ.pop(name, None)
+    for pair in settings.env:
+        name, _, value = pair.partition("=")
+        os.environ[name] = value
+    if settings.chdir:
+        _change_directory(settings.chdir)
+    if settings.virtualenv:
+        _add_virtualenv(settings.virtualenv)
+    sys.path.insert(0, ".")
+    for path in settings.pythonpath:
+        for expanded in sorted(glob.glob(path)) or [path]:
+            sys.path.insert(0, expanded)
+    sys.argv = ["uwsgi"]
+
+
+def _change_directory(path: str) -> None:
+    try:
+        os.chdir(path)
+    except OSError as error:
+        raise AppNotLoaded(
+            f"chdir = {path}: {error.strerror}; create it or correct the option"
+        ) from None
+
+
+def _add_virtualenv(home: str) -> None:
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    packages = os.path.join(home, "lib", version, "site-packages")
+    if not os.path.isdir(packages):
+        raise AppNotLoaded(
+            f"virtualenv = {home}: no {packages} there; the environment must be of this Python"
+            f" ({version}), or install muleteer into that environment and start it from there"
+        )
+    before = list(sys.path)
+    site.addsitedir(packages)
+    sys.path[:] = [p for p in sys.path if p not in before] + before  # its packages come first
+    sys.prefix = sys.exec_prefix = os.path.abspath(home)
+
+
+# -- imports ----------------------------------------------------------------------------
+
+
+def import_modules(names: tuple[str, ...], option: str) -> None:
+    """Import modules for what they register; a name with a slash or `.py` is a file."""
+    for name in names:
+        if "/" in name or name.endswith(".py"):
+            _load_file(name, option)
+        else:
+            _import(name, f"{option} = {name}")
+
+
+def load_application(settings: LoadSettings) -> Application | None:
+    """Return the application the options name; None when they name none."""
+    if settings.wsgi_file:
+        module = _load_file(settings.wsgi_file, "wsgi-file")
+        return _find(module, settings.callable, f"wsgi-file = {settings.wsgi_file}")
+    if settings.module:
+        name, _, attribute = settings.module.partition(":")
+        module = _import(name, f"module = {settings.module}")
+        return _find(module, attribute or settings.callable, f"module = {settings.module}")
+    return None
+
+
+def describe(settings: LoadSettings) -> str:
+    """Name what is loaded, for the log."""
+    return settings.module or settings.wsgi_file or ", ".join(settings.import_) or "nothing"
+
+
+def _import(name: str, origin: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing != name and not name.startswith(missing + "."):
+            raise  # the module is there; something *it* imports is missing
+        raise AppNotLoaded(f"{origin}: {_not_found(name, missing)}") from None
+
+
+def _not_found(name: str, missing: str) -> str:
+    parent, _, leaf = missing.rpartition(".")
+    if parent:
+        around = [m.name for m in pkgutil.iter_modules(_paths_of(parent))]
+        where = f"in package {parent}"
+    else:
+        around = [m.name for m in pkgutil.iter_modules()]
+        where = f"on sys.path ({', '.join(p or '.' for p in sys.path[:3])}, …)"
+    near = difflib.get_close_matches(leaf, around, 1)
+    guess = f"; did you mean {'.'.join(filter(None, (parent, near[0])))}?" if near else ""
+    return f"there is no module {missing!r} {where}{guess or '; check chdir and pythonpath'}"
+
+
+def _paths_of(package: str) -> list[str]:
+    return list(getattr(sys.modules.get(package), "__path__", []))
+
+
+def _load_file(path: str, option: str) -> types.ModuleType:
+    """Load a file as uWSGI does, under the name `uwsgi_file_…`."""
+    stem = path[:-3] if path.endswith(".py") else path
+    name = "uwsgi_file_" + stem.replace(".", "_").replace("/", "_")
+    spec = importlib.util.spec_from_loader(
+        name, importlib.machinery.SourceFileLoader(name, path), origin=path
+    )
+    if spec is None or not os.path.isfile(path):
+        raise AppNotLoaded(
+            f"{option} = {path}: there is no such file in {os.getcwd()}; correct the path or chdir"
+        )
+    spec.has_location = True
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    assert spec.loader is not None
+    spec.loader.exec_module(module)
+    return module
+
+
+# -- the callable -----------------------------------------------------------------------
+
+
+def _find(module: types.ModuleType, attribute: str, origin: str) -> Application:
+    call = attribute.endswith("()")
+    name = attribute[:-2] if call else attribute
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise AppNotLoaded(f"{origin}: {_no_attribute(module, name)}")
+        found = getattr(found, part)
+    if call:
+        found = found()
+    if not callable(found):
+        raise AppNotLoaded(
+            f"{origin}: {name} is of type {type(found).__name__} and cannot be called;"
+            " name a WSGI application"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _no_attribute(module: types.ModuleType, name: str) -> str:
+    elsewhere = _submodule_with(module, name)
+    if elsewhere:
+        return f"{module.__name__} has no {name}; it is in {elsewhere}: write {elsewhere}:{name}"
+    near = difflib.get_close_matches(name, dir(module), 1)
+    guess = f"did you mean {near[0]}?" if near else "name it with `callable = …` or module:callable"
+    return f"{module.__name__} has no {name}; {guess}"
+
+
+def _submodule_with(module: types.ModuleType, name: str) -> str | None:
+    """Find a submodule that defines `name`.
+
+    The usual mistake is a package instead of its module.
+    """
+    found = sorted(
+        (info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []))),
+        key=lambda leaf: (leaf not in ("wsgi", "app", "application"), leaf),
+    )
+    for leaf in found[:20]:
+        full = f"{module.__name__}.{leaf}"
+        try:
+            if hasattr(importlib.import_module(full), name):
+                return full
+        except Exception:  # noqa: BLE001 - a guess may fail in any way; it is only a hint
+            continue
+    return None

@@ -1,0 +1,268 @@
+"""The zygote: one per generation. It imports the application once and forks its children.
+
+It reports what the import registered, every child it forks and every child that dies.
+It serves nothing, and knows no policy.
+
+Runs in: the zygote, forked by the master.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal as unix_signals
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NoReturn
+
+from setproctitle import setproctitle
+
+from muleteer import journal
+from muleteer.config.options import Settings
+from muleteer.errors import AppNotLoaded, ExitCode, MuleteerError
+from muleteer.facade.install import install
+from muleteer.ipc.channels import Endpoint
+from muleteer.ipc.scoreboard import Row
+from muleteer.ipc.sockets import Listener
+from muleteer.roles.role import Role
+from muleteer.roles.spooler import Spooler
+from muleteer.roles.worker import Worker
+from muleteer.runtime import Runtime, source_message
+from muleteer.serve import loader
+from muleteer.zygote.forking import fork_child
+
+__all__ = ["Zygote", "live"]
+
+_DJANGO = "muleteer.contrib.django.boot"
+"""Loaded by name, and only for an application that is Django's."""
+
+
+def live(
+    runtime: Runtime, listeners: Sequence[Listener], orders: Endpoint, let_go: Callable[[], None]
+) -> NoReturn:
+    """Live a zygote's whole life; called right after the fork, never returns."""
+    code: int = ExitCode.START_FAILED
+    try:
+        let_go()
+        code = Zygote(runtime, listeners, orders).run()
+    except BaseException:  # noqa: BLE001 - the last frame of the process; it is logged and ends
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class Zygote:
+    """One generation's first process."""
+
+    def __init__(self, runtime: Runtime, listeners: Sequence[Listener], orders: Endpoint) -> None:
+        self.runtime = runtime
+        self.settings: Settings = runtime.settings
+        self.listeners = listeners
+        self.orders = orders
+        self.application: Callable[..., Any] | None = None
+        self.children: set[int] = set()
+        self.around_task: Callable[[], AbstractContextManager[None]] = nullcontext
+        self._woken_fd = -1
+        self._master_is_gone = False
+
+    # -- life --------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Load, report, fork on demand; returns the exit code."""
+        os.setpgid(0, 0)  # a Ctrl-C at the terminal is the master's to judge, not every task's end
+        _let_go_of_terminal()
+        journal.identify(f"zygote {self.runtime.generation}")
+        self._hear_unix_signals()
+        self.name_process(f"zygote {self.runtime.generation}")
+        if not self._load():
+            return ExitCode.NO_APP
+        self._report()
+        gc.collect()
+        gc.freeze()  # no collection touches these pages again: they stay shared with the children
+        return self._serve_orders()
+
+    def name_process(self, what: str) -> None:
+        """Show in `ps` who we are."""
+        setproctitle(f"{self.settings.procname_prefix or ''}muleteer {what}")
+
+    def _hear_unix_signals(self) -> None:
+        self._woken_fd, wake_fd = os.pipe()
+        for fd in (self._woken_fd, wake_fd):
+            os.set_blocking(fd, False)
+        unix_signals.signal(unix_signals.SIGCHLD, lambda _number, _frame: None)
+        for number in (unix_signals.SIGTERM, unix_signals.SIGINT, unix_signals.SIGHUP):
+            unix_signals.signal(number, unix_signals.SIG_DFL)
+        unix_signals.set_wakeup_fd(wake_fd, warn_on_full_buffer=False)
+        self._wake_fd = wake_fd
+
+    # -- loading -----------------------------------------------------------------------------
+
+    def _load(self) -> bool:
+        started = time.monotonic()
+        try:
+            loader.prepare_process(self.settings)
+            install(self.runtime)
+            self._prepare_framework()
+            loader.import_modules(self.settings.shared_import, "shared-import")
+            loader.import_modules(self.settings.import_, "import")
+            self.application = loader.load_application(self.settings)
+        except (MuleteerError, SystemExit) as error:
+            return self._failed(_reason(error))
+        except Exception as error:  # noqa: BLE001 - the application's own code, whatever it raises
+            _print_app_traceback(error)
+            return self._failed(f"{loader.describe(self.settings)}: {_reason(error)}")
+        seconds = time.monotonic() - started
+        journal.app_loaded(self.runtime.generation, seconds, loader.describe(self.settings))
+        return True
+
+    def _prepare_framework(self) -> None:
+        """Let Django set itself up before anything of its project is imported."""
+        is_django = (self.settings.module or "").startswith("django.")
+        if is_django or "DJANGO_SETTINGS_MODULE" in os.environ:
+            django = importlib.import_module(_DJANGO)
+            django.prepare(self.settings)
+            self.around_task = django.around_task
+
+    def _failed(self, why: str) -> bool:
+        self._tell("failed", why=why)
+        return False
+
+    # -- reporting ---------------------------------------------------------------------------
+
+    def _tell(self, op: str, **fields: Any) -> None:
+        self.orders.send({"op": op, "generation": self.runtime.generation, **fields})
+
+    def _report(self) -> None:
+        registry = self.runtime.registry
+        for source in registry.sources:
+            self._tell("source", **source_message(source, registry))
+        self._tell("loaded", signals=len(registry.signals), fingerprint=self._fingerprint())
+
+    def _fingerprint(self) -> str:
+        """What must be the same for two imports to be the same generation."""
+        registry = self.runtime.registry
+        signals = sorted(
+            (number, entry.target, getattr(entry.handler, "__qualname__", ""))
+            for number, entry in registry.signals.items()
+        )
+        return repr((signals, [source_message(s, registry) for s in registry.sources]))
+
+    # -- orders ------------------------------------------------------------------------------
+
+    def _serve_orders(self) -> int:
+        lifeline = self.runtime.switchboard.lifeline.read_fd
+        order_fd = self.orders.fileno()
+        while True:
+            ready, _, _ = select.select([self._woken_fd, order_fd, lifeline], [], [])
+            if self._woken_fd in ready:
+                self._reap()
+            if lifeline in ready:
+                return self._outlive_master()
+            if order_fd in ready and not self._obey(self.orders.take_all()):
+                return ExitCode.OK
+
+    def _obey(self, orders: Iterable[dict[str, Any]]) -> bool:
+        """Carry orders out; False when there are none any more: the master let us go."""
+        heard = False
+        for order in orders:
+            heard = True
+            if order["op"] == "leave":
+                return False
+            self._spawn(self.runtime.scoreboard.rows[order["row"]])
+        return heard
+
+    def _spawn(self, row: Row) -> None:
+        pid = fork_child(self.runtime, row, self._make_role, self._let_go, self.name_process)
+        self.children.add(pid)
+        self._tell("forked", row=row.index, pid=pid)
+
+    def _make_role(self, row: Row) -> Role:
+        if row.seat.kind == "spooler":
+            return Spooler(self.runtime, row, self.around_task)
+        if self.application is None:
+            raise AppNotLoaded("there is a socket but no application; set `module` or `wsgi-file`")
+        return Worker(self.runtime, row, self.application, self.listeners)
+
+    def _let_go(self) -> None:
+        """In a child: close what only the zygote needs."""
+        self.orders.close()
+        os.close(self._woken_fd)
+        os.close(self._wake_fd)
+
+    # -- deaths ------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        try:
+            os.read(self._woken_fd, 4096)
+        except BlockingIOError:
+            pass
+        for pid, status in _dead_children():
+            self.children.discard(pid)
+            self._tell("died", pid=pid, status=status)
+
+    def _outlive_master(self) -> int:
+        """The master died: the children leave by themselves; see to it that they do."""
+        journal.master_gone()
+        end = time.monotonic() + self.settings.worker_reload_mercy
+        while self.children and time.monotonic() < end:
+            select.select([self._woken_fd], [], [], 1.0)
+            _drain(self._woken_fd)
+            self.children.difference_update(pid for pid, _ in _dead_children())
+        for pid in self.children:
+            os.kill(pid, unix_signals.SIGKILL)
+        return ExitCode.OK
+
+
+def _let_go_of_terminal() -> None:
+    """Read from nowhere, as under uWSGI.
+
+    Outside the terminal's process group a read would stop us.
+    """
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+
+
+def _dead_children() -> Iterable[tuple[int, int]]:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
+
+
+def _drain(fd: int) -> None:
+    try:
+        os.read(fd, 4096)
+    except BlockingIOError:
+        pass
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MuleteerError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"the code called sys.exit({error.code!r}) while it was imported"
+    return f"{type(error).__name__}: {error}"
+
+
+def _print_app_traceback(error: Exception) -> None:
+    """Print the application's traceback without our frames and the import system's."""
+    frames = error.__traceback__
+    here = os.path.dirname(os.path.dirname(__file__))
+    while frames is not None and (
+        frames.tb_frame.f_code.co_filename.startswith((here, "<frozen importlib"))
+        or frames.tb_frame.f_code.co_filename == importlib.__file__
+    ):
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames or error.__traceback__)
