@@ -43,6 +43,10 @@ class Running:
 
     ready_pattern = r".*"
     stop_signal = unix_signals.SIGTERM
+    patience_s = 15.0
+    """How long `close` waits for a command that is still running and was asked to end."""
+    straggler_s = 2.0
+    """How long a process may outlive the first one before it counts as left behind."""
 
     def __init__(
         self,
@@ -216,7 +220,7 @@ class Running:
     def _stragglers(self) -> list[Process]:
         """The processes that live on after a short wait: a death takes the kernel a moment."""
         try:
-            self.wait_until_empty(within=2.0)
+            self.wait_until_empty(within=self.straggler_s)
         except TimedOut:
             pass  # that is the answer, not an error: the caller names them
         return self.processes()
@@ -231,17 +235,23 @@ class Running:
 
     def _end_politely(self) -> None:
         try:
-            self.stop()
+            self.stop(within=self.patience_s)
         except TimedOut:
             pass  # whoever is left is named by `left_behind` and ended by force
 
     def _end_by_force(self) -> None:
-        for one in self.processes():
+        """SIGKILL for whatever lives, again and again: a tree may fork while it is felled."""
+        eventually(lambda: not self._kill_all(), within=10, what="the tree was killed")
+        self._popen.wait(10)
+
+    def _kill_all(self) -> list[Process]:
+        alive = self.processes()
+        for one in alive:
             try:
                 os.kill(one.pid, unix_signals.SIGKILL)
             except ProcessLookupError:
                 pass  # it was faster
-        self._popen.wait(10)
+        return alive
 
     def _environ(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
