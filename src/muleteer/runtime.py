@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import signal as unix_signals
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,9 +51,11 @@ class Runtime:
         # -- this generation
         self.generation = generation
         self.registry = Registry()
+        self.listeners: Sequence[socket.socket] = ()
         # -- this process
         self.seat: Seat | None = None
         self.row: Row | None = None
+        self.retitle: Callable[[str], None] = _no_title
 
     # -- who am I --------------------------------------------------------------------
 
@@ -141,6 +144,10 @@ class Runtime:
         bell = self.switchboard.spooler_bells.get(directory)
         if bell is not None:
             bell.ring()
+
+
+def _no_title(_title: str) -> None:
+    """Stand in for the zygote's `setproctitle` until there is a zygote."""
 
 
 class _OwnStores(Mapping[str, Store]):

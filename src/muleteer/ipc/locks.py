@@ -215,7 +215,7 @@ class RobustMutexes:
         raise OSError(result, f"lock {n}: {os.strerror(result)}")
 
     def _timed_lock(self, n: int, timeout_s: float) -> int:
-        """Wait by the monotonic clock where libc can (glibc 2.30), else by the wall clock (musl)."""
+        """Wait by the monotonic clock where libc can (glibc 2.30); musl has the wall clock only."""
         clocklock = getattr(self._c, "pthread_mutex_clocklock", None)
         if clocklock is not None:
             until = _Timespec.at(time.monotonic() + timeout_s)

@@ -1,0 +1,87 @@
+"""`uwsgi`'s words to its own process and to the server: lock, set_user_harakiri, reload, stop, log.
+
+Runs in: the zygote, at import; every child.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal as unix_signals
+
+from muleteer.errors import LockError
+from muleteer.runtime import Runtime
+
+__all__ = ["Process"]
+
+_log = logging.getLogger("muleteer.app")
+
+
+class Process:
+    """The functions of `uwsgi` that act on a process."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    # -- locks ---------------------------------------------------------------------------------
+
+    def lock(self, number: int = 0, /, *, timeout: float | None = None) -> bool | None:
+        """Take a lock shared by all processes; blocks until it is free, and then returns None.
+
+        With a `timeout` in seconds (ours; 0 does not wait) it returns whether the lock was taken.
+        Works in spoolers, too. ValueError when there is no such lock (`locks = N` adds N to lock 0)
+        and when this thread holds it already, where uWSGI hangs for ever.
+        """
+        taken = self._runtime.locks.acquire(_lock_number(number), timeout)
+        return None if timeout is None else taken
+
+    def unlock(self, number: int = 0, /) -> None:
+        """Give a lock back; a free one stays free.
+
+        ValueError names the holder's pid when another thread holds it (uWSGI gives it back anyway).
+        """
+        self._runtime.locks.release(_lock_number(number))
+
+    def is_locked(self, number: int = 0, /) -> bool | None:
+        """Return True while anybody alive holds the lock, else None, as uWSGI; never blocks."""
+        return self._runtime.locks.is_locked(_lock_number(number)) or None
+
+    # -- deadlines -----------------------------------------------------------------------------
+
+    def set_user_harakiri(self, seconds: float, /) -> None:
+        """Have this process killed in `seconds` unless it is called again; 0 calls it off.
+
+        It is called off by itself at the end of the request, the task or the signal handler.
+        """
+        if seconds < 0:
+            raise ValueError(f"set_user_harakiri({seconds}): seconds cannot be negative")
+        self._runtime.set_user_deadline(seconds)
+
+    # -- the server ----------------------------------------------------------------------------
+
+    def reload(self) -> bool:
+        """Ask the server to load the code anew and replace its processes; returns True at once.
+
+        Nobody is cut off. If the new code does not load, the old goes on.
+        """
+        self._runtime.signal_master(unix_signals.SIGHUP)
+        return True
+
+    def stop(self) -> None:
+        """Ask the server to stop; returns at once. What runs is finished first."""
+        self._runtime.signal_master(unix_signals.SIGQUIT)
+
+    def log(self, message: str | bytes, /) -> bool:
+        """Write a line to the log; returns True."""
+        text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
+        _log.info("%s", text)
+        return True
+
+    def setprocname(self, name: str, /) -> None:
+        """Change what `ps` shows for this process."""
+        self._runtime.retitle(name)
+
+
+def _lock_number(number: int) -> int:
+    if not isinstance(number, int):
+        raise LockError(f"locks have numbers; {number!r} is none")
+    return number
