@@ -237,16 +237,17 @@ def _imports_of(name: str, sources: Mapping[str, str]) -> Iterator[Import]:
         for node in ast.walk(test)
     }
     for node in ast.walk(tree):
-        for target in _targets(node, name, is_package, sources):
-            yield Import(name, target, node.lineno, node in late_nodes, node in typing_nodes)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for target in _targets(node, name, is_package, sources):
+                yield Import(name, target, node.lineno, node in late_nodes, node in typing_nodes)
 
 
 def _targets(
-    node: ast.AST, module: str, is_package: bool, sources: Mapping[str, str]
+    node: ast.Import | ast.ImportFrom, module: str, is_package: bool, sources: Mapping[str, str]
 ) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
+    elif node.module != "__future__":
         base = _base(node, module, is_package)
         names = [f"{base}.{alias.name}" for alias in node.names]
         yield from {full if full in sources else base for full in names}

@@ -34,7 +34,9 @@ class Server(Running):
         files: Mapping[str, str | bytes] | None = None,
         env: Mapping[str, str] | None = None,
         command: Sequence[str | os.PathLike[str]] | None = None,
+        ready: str | None = None,
     ) -> None:
+        self.ready_pattern = ready or self.ready_pattern
         files = dict(files or {})
         words = list(command or self.find_command())
         if ini is not None:
