@@ -219,6 +219,14 @@ def signal_not_sent(signum: int, why: str) -> None:
     log.error("signal %d of the clock was not sent: %s", signum, why)
 
 
+def cron_missed(signum: int, late_s: float) -> None:
+    log.warning(
+        "cron job of signal %d was due %.0f s ago, while the clock stood: passed over",
+        signum,
+        late_s,
+    )
+
+
 # -- the spooler --------------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ from muleteer.ipc.targets import Population
 from muleteer.master.master import Master, Shared
 from muleteer.runtime import Runtime
 from muleteer.spool.directory import DirectoryStore
+from muleteer.spool.store import Store
 from muleteer.zygote import zygote
 
 __all__ = ["serve"]
@@ -160,7 +161,7 @@ def _assemble(
     plan += tuple(Seat("spooler", n) for n in range(1, spoolers + 1))
     switchboard = Switchboard(Population(workers, spoolers), settings.spooler)
     scoreboard = Scoreboard(rows=len(plan) * _SPARE_GENERATIONS, cores=settings.threads)
-    locks = LockTable(settings.locks + 1)
+    locks = LockTable(settings.locks)
 
     def fork_zygote(
         chosen: Settings, generation: int, orders: Endpoint, let_go: Callable[[], None]
@@ -176,7 +177,11 @@ def _assemble(
     def become_zygote(
         chosen: Settings, generation: int, orders: Endpoint, let_go: Callable[[], None]
     ) -> NoReturn:
-        runtime = Runtime(chosen, switchboard, scoreboard, locks, DirectoryStore, generation)
+        runtime = Runtime(chosen, switchboard, scoreboard, locks, _open_store, generation)
         zygote.live(runtime, listeners, orders, let_go)
 
     return Shared(listeners, switchboard, scoreboard, plan, fork_zygote, read_settings)
+
+
+def _open_store(directory: str) -> Store:
+    return DirectoryStore(os.fsencode(directory))

@@ -140,7 +140,12 @@ class Master:
         if settings is None:
             return
         ours, theirs = message_pair()
-        pid = self.shared.fork_zygote(settings, action.generation, theirs, self._let_go)
+
+        def let_go() -> None:
+            ours.close()
+            self._let_go()
+
+        pid = self.shared.fork_zygote(settings, action.generation, theirs, let_go)
         theirs.close()
         self._links[pid] = ours
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._hear_zygote(pid, ours))

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from muleteer import journal
-from muleteer.clock.timers import Clock, Entry
+from muleteer.clock.cron import CronSpec, SystemZone
+from muleteer.clock.timers import Clock, Cron, Entry, Timer
 from muleteer.errors import ChannelFull, UnknownTarget
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.targets import resolve
@@ -23,7 +24,7 @@ class Router:
 
     def __init__(self, switchboard: Switchboard) -> None:
         self._switchboard = switchboard
-        self.clock = Clock()
+        self.clock = Clock(SystemZone())
 
     def replace(self, messages: Iterable[Mapping[str, Any]]) -> None:
         """A new generation serves: its sources take the place of the old ones'."""
@@ -32,7 +33,13 @@ class Router:
 
     def add(self, message: Mapping[str, Any]) -> None:
         """A child added a source after the fork."""
-        self.clock.add(_entry(message), time.monotonic(), time.time())
+        entry = _entry(message)
+        if isinstance(entry, Timer):
+            now = time.monotonic()
+            period, iterations = entry.period, entry.iterations
+            self.clock.add_timer(entry.signum, entry.target, period, now, iterations=iterations)
+        else:
+            self.clock.add_cron(entry.signum, entry.target, entry.spec, time.time())
 
     def next_due(self) -> float | None:
         """When to come back at the latest (monotonic)."""
@@ -40,8 +47,10 @@ class Router:
 
     def send_due(self) -> None:
         """Send every signal that is due; never blocks: a full queue is logged and passed over."""
-        for entry in self.clock.due(time.monotonic(), time.time()):
-            self._send(entry.signum, entry.target)
+        for due in self.clock.due(time.monotonic(), time.time()):
+            self._send(due.signum, due.target or "")
+        for missed in self.clock.take_missed():
+            journal.cron_missed(missed.signum, missed.late_s)
 
     def _send(self, signum: int, target: str) -> None:
         try:
@@ -52,4 +61,8 @@ class Router:
 
 
 def _entry(message: Mapping[str, Any]) -> Entry:
-    return Entry(message["kind"], message["signum"], message["target"], tuple(message["arguments"]))
+    signum, target, numbers = message["signum"], message["target"], message["arguments"]
+    if message["kind"] == "cron":
+        return Cron(signum, target, CronSpec(*(int(number) for number in numbers)))
+    period, iterations = (*numbers, 0)[:2]
+    return Timer(signum, target, period, int(iterations))

@@ -96,7 +96,7 @@ class Worker(Role):
             self.row.cores[lane],
             worker_id=self.seat.id,
             packets={},
-            log_request=None if self.settings.disable_logging else sys.stderr.write,
+            log_request=None if self.settings.disable_logging else _write_lines,
             after_request=self._after_request,
         )
 
@@ -141,3 +141,7 @@ class Worker(Role):
         hook = self.registry.hooks.get("after_req_hook")
         if hook is not None:
             self.run_hook("after_req_hook", hook)
+
+
+def _write_lines(lines: str) -> None:
+    sys.stderr.write(lines + "\n")
