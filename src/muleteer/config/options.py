@@ -1,0 +1,546 @@
+"""THE table: one field is one option, and everything that reads or explains options reads this.
+
+Not the reading itself (option.py, sources.py), not uWSGI's other names (uwsgi_names.py).
+
+Runs in: anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from muleteer.config.option import (
+    Notice,
+    Option,
+    not_negative,
+    option,
+    positive,
+    table_of,
+    within,
+)
+from muleteer.config.values import (
+    read_address,
+    read_any,
+    read_assignment,
+    read_deadline,
+    read_keepalive,
+    read_mode,
+    read_module,
+)
+
+__all__ = ["BY_NAME", "GROUPS", "TABLE", "Settings"]
+
+OptView = dict[str, bytes | bool | list[bytes | bool]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the server was told, read, checked and complete."""
+
+    # -- sockets ---------------------------------------------------------------------------
+    http_socket: tuple[str, ...] = option(
+        (),
+        "Address on which the workers answer HTTP/1.1.",
+        uwsgi="differs: keep-alive, pipelining and chunked requests work here",
+        read=read_address,
+        example=":8000",
+    )
+    http: tuple[str, ...] = option(
+        (),
+        "The same as http-socket.",
+        aliases=("httprouter",),
+        uwsgi="differs: the workers answer themselves, there is no router process to go through",
+        read=read_address,
+        example=":8000",
+    )
+    http11_socket: tuple[str, ...] = option(
+        (),
+        "The same as http-socket.",
+        uwsgi="same",
+        read=read_address,
+        example=":8000",
+    )
+    socket: tuple[str, ...] = option(
+        (),
+        "Address on which the workers speak the uwsgi protocol, for nginx.",
+        aliases=("uwsgi-socket",),
+        short="s",
+        read=read_address,
+        example="127.0.0.1:3031",
+    )
+    listen: int = option(
+        1024,
+        "How many connections the kernel may hold before a worker takes them.",
+        short="l",
+        uwsgi="differs: 100 there, and more than the kernel allows ends the start;"
+        " here the kernel's limit simply holds",
+        check=positive,
+    )
+    chmod_socket: int | None = option(
+        None,
+        "File mode of unix sockets, in octal; 666 without a value.",
+        aliases=("chmod",),
+        short="C",
+        read=read_mode,
+        bare="666",
+        example="660",
+    )
+    vacuum: bool = option(
+        True,
+        "Remove the unix sockets and the pidfile at the end.",
+        uwsgi="differs: on, so that nothing is left behind",
+    )
+    buffer_size: int = option(
+        65535,
+        "Bytes that the head of a request may have.",
+        short="b",
+        uwsgi="differs: 4096 there, too little for today's cookies",
+        check=within(256, 16 << 20),
+    )
+    limit_post: int = option(
+        0,
+        "Bytes that the body of a request may have; 0 for no limit.",
+        check=not_negative,
+        example="10000000",
+    )
+    post_buffering: int = option(
+        0,
+        "Bytes of a body that are kept in memory; longer ones go through a file.",
+        uwsgi="differs: a body is always read before the app is called, so that a slow client"
+        " holds no worker; the option only moves the limit",
+        check=not_negative,
+        example="1000000",
+    )
+    socket_timeout: float = option(
+        4.0,
+        "Seconds a client may leave us waiting in the middle of a packet or an answer.",
+        short="z",
+        check=positive,
+    )
+    http_timeout: float = option(
+        60.0,
+        "Seconds an HTTP client may take to send a request.",
+        uwsgi="differs: there it is the patience of the router with its worker",
+        check=positive,
+    )
+    http_keepalive: float = option(
+        60.0,
+        "Seconds an idle HTTP connection is kept; 0 or false closes it after the answer.",
+        uwsgi="differs: off there",
+        read=read_keepalive,
+        bare="true",
+    )
+    # -- processes -------------------------------------------------------------------------
+    master: bool = option(
+        True,
+        "Run a master process; there always is one.",
+        short="M",
+        uwsgi="accepted: muleteer always has a master process",
+    )
+    processes: int = option(
+        1,
+        "Worker processes that serve requests.",
+        aliases=("workers",),
+        short="p",
+        check=within(0, 4096),
+        example="4",
+    )
+    threads: int = option(
+        1,
+        "Threads in each worker, each with its own loop.",
+        check=within(1, 1024),
+        example="4",
+    )
+    enable_threads: bool = option(
+        True,
+        "Let the app start threads; they always work.",
+        short="T",
+        uwsgi="accepted: threads always work",
+    )
+    harakiri: float | None = option(
+        None,
+        "Seconds a request may take before its worker is killed; 0 for no limit.",
+        short="t",
+        read=read_deadline,
+        example="30",
+    )
+    max_requests: int = option(
+        0,
+        "Requests after which a worker is replaced; 0 for never.",
+        short="R",
+        check=not_negative,
+        example="10000",
+    )
+    worker_reload_mercy: float = option(
+        60.0,
+        "Seconds a worker has to finish at a stop or reload before it is killed.",
+        check=positive,
+    )
+    mule_reload_mercy: float = option(
+        60.0,
+        "The same for a mule.",
+        uwsgi="not yet: there are no mules yet",
+        check=positive,
+    )
+    spooler_reload_mercy: float = option(
+        60.0,
+        "Seconds a spooler has to finish its task at a stop or reload before it is killed.",
+        uwsgi="ours: uWSGI kills a spooler in the middle of its task",
+        check=positive,
+    )
+    mule_harakiri: float | None = option(
+        None,
+        "Seconds a mule's message or signal may take; 0 for no limit.",
+        uwsgi="not yet: there are no mules yet",
+        read=read_deadline,
+        example="30",
+    )
+    lazy_apps: bool = option(
+        False,
+        "Load the app in each worker instead of once before the fork.",
+        uwsgi="not yet: the app is loaded once and shared by the fork;"
+        " open connections in a @postfork function",
+    )
+    locks: int = option(
+        0,
+        "Locks for uwsgi.lock(n) beside number 0.",
+        check=within(0, 65535),
+    )
+    die_on_term: bool = option(
+        True,
+        "SIGTERM stops the server; it always does.",
+        uwsgi="accepted: SIGTERM always stops gracefully, and SIGHUP reloads",
+    )
+    no_orphans: bool = option(
+        True,
+        "End the children with the master; they always end.",
+        uwsgi="accepted: children always leave when their master is gone",
+    )
+    # -- application -----------------------------------------------------------------------
+    module: str | None = option(
+        None,
+        "Module of the WSGI app, as module, module:callable or module:factory().",
+        aliases=("wsgi",),
+        short="w",
+        read=read_module,
+        example="app:application",
+    )
+    wsgi_file: str | None = option(
+        None,
+        "Python file of the WSGI app.",
+        aliases=("file",),
+        example="app.py",
+    )
+    callable: str = option(
+        "application",
+        "Name of the app in its module or file.",
+        example="app",
+    )
+    need_app: bool = option(
+        False,
+        "End with exit code 22 when no app can be loaded.",
+    )
+    import_: tuple[str, ...] = option(
+        (),
+        "Module or file to import beside the app, in every process.",
+        aliases=("pyimport", "py-import", "python-import"),
+        uwsgi="differs: loaded once before the fork, so mules and spoolers have it too",
+        example="tasks",
+    )
+    shared_import: tuple[str, ...] = option(
+        (),
+        "Module or file to import before the app.",
+        aliases=("shared-pyimport", "shared-py-import", "shared-python-import"),
+        example="tasks",
+    )
+    spooler_import: tuple[str, ...] = option(
+        (),
+        "Module or file for the spoolers; imported everywhere, before the fork.",
+        aliases=("spooler-pyimport", "spooler-py-import", "spooler-python-import"),
+        uwsgi="differs: loaded once before the fork, as `import`",
+        example="tasks",
+    )
+    pythonpath: tuple[str, ...] = option(
+        (),
+        "Directory to put in front of sys.path.",
+        aliases=("python-path", "pp"),
+        example="/srv/app",
+    )
+    virtualenv: str | None = option(
+        None,
+        "Virtual environment whose packages the app uses.",
+        aliases=("home", "venv", "pyhome"),
+        short="H",
+        example="/srv/venv",
+    )
+    chdir: str | None = option(
+        None,
+        "Directory to change to before the app is loaded.",
+        path=True,
+        example="/srv/app",
+    )
+    chdir2: str | None = option(
+        None,
+        "Directory to change to after the app is loaded.",
+        example="/srv/app",
+    )
+    env: tuple[str, ...] = option(
+        (),
+        "Environment variable for the app, as NAME=VALUE.",
+        read=read_assignment,
+        example="DJANGO_SETTINGS_MODULE=site.settings",
+    )
+    unenv: tuple[str, ...] = option(
+        (),
+        "Environment variable to take away from the app.",
+        example="NAME",
+    )
+    single_interpreter: bool = option(
+        True,
+        "Run the app in the main interpreter; it always does.",
+        short="i",
+        uwsgi="accepted: there are no sub-interpreters, which many packages do not survive",
+    )
+    # -- spooler ---------------------------------------------------------------------------
+    spooler: tuple[str, ...] = option(
+        (),
+        "Directory whose tasks our spoolers run.",
+        short="Q",
+        path=True,
+        example="/srv/spool",
+    )
+    spooler_external: tuple[str, ...] = option(
+        (),
+        "Directory to put tasks into that another server runs.",
+        path=True,
+        example="/srv/spool",
+    )
+    spooler_processes: int = option(
+        1,
+        "Spooler processes for each directory.",
+        check=within(1, 1024),
+    )
+    spooler_frequency: float = option(
+        30.0,
+        "Seconds after which a task that asked for a retry runs again.",
+        aliases=("spooler-freq",),
+        check=positive,
+    )
+    spooler_harakiri: float | None = option(
+        None,
+        "Seconds a task may take before its spooler is killed; 0 for no limit.",
+        read=read_deadline,
+        example="600",
+    )
+    spooler_chdir: str | None = option(
+        None,
+        "Directory to change to before each task.",
+        example="/srv/app",
+    )
+    spooler_max_tasks: int = option(
+        0,
+        "Tasks after which a spooler is replaced; 0 for never.",
+        check=not_negative,
+        example="1000",
+    )
+    spooler_ordered: bool = option(
+        False,
+        "Run tasks in the order of their priority and their names.",
+    )
+    spooler_quiet: bool = option(
+        False,
+        "Do not log each task.",
+    )
+    # -- log, names and files --------------------------------------------------------------
+    disable_logging: bool = option(
+        False,
+        "Write no line for each request.",
+        short="L",
+    )
+    logto: str | None = option(
+        None,
+        "File to which everything is logged.",
+        path=True,
+        example="/var/log/app.log",
+    )
+    log_master: bool = option(
+        True,
+        "Log through the master.",
+        uwsgi="accepted: every process writes its own whole lines to the same place",
+    )
+    pidfile: str | None = option(
+        None,
+        "File to which the master's pid is written.",
+        path=True,
+        example="/run/app.pid",
+    )
+    auto_procname: bool = option(
+        True,
+        "Give the processes telling names; they always have them.",
+        uwsgi="accepted: processes always have telling names",
+    )
+    procname_prefix: str = option(
+        "",
+        "Text in front of the processes' names.",
+        read=read_any,
+        example="shop-",
+    )
+    procname_prefix_spaced: str = option(
+        "",
+        "The same, and a blank.",
+        read=read_any,
+        example="shop",
+    )
+    procname_append: str = option(
+        "",
+        "Text behind the processes' names.",
+        read=read_any,
+        example="-shop",
+    )
+    procname: str = option(
+        "",
+        "Name of all processes, instead of the telling ones.",
+        read=read_any,
+        example="shop",
+    )
+    procname_master: str = option(
+        "",
+        "Name of the master, instead of the telling one.",
+        read=read_any,
+        example="shop-master",
+    )
+    # -- configuration ---------------------------------------------------------------------
+    strict: bool = option(
+        False,
+        "End the start at an option that is not known or not there yet.",
+    )
+    show_config: bool = option(
+        False,
+        "Print the configuration as it was understood.",
+    )
+    # -- taken, without effect ---------------------------------------------------------------
+    thunder_lock: bool = option(
+        True,
+        "Let one worker at a time accept connections.",
+        uwsgi="accepted: the kernel wakes one worker for each connection",
+    )
+    max_vars: int = option(
+        64,
+        "Slots for the variables of a request.",
+        short="v",
+        uwsgi="accepted: there is no such limit, only buffer-size",
+    )
+    plugins: tuple[str, ...] = option(
+        (),
+        "Plugins to load.",
+        aliases=("plugin", "need-plugins", "need-plugin"),
+        uwsgi="accepted: there is nothing to load, Python and HTTP are built in",
+        example="python3",
+    )
+    plugins_dir: tuple[str, ...] = option(
+        (),
+        "Directory of plugins.",
+        aliases=("plugin-dir",),
+        uwsgi="accepted: there is nothing to load",
+        example="/usr/lib/uwsgi",
+    )
+    autoload: bool = option(
+        False,
+        "Load the plugins that options need.",
+        uwsgi="accepted: there is nothing to load",
+    )
+    lock_engine: str = option(
+        "",
+        "Kind of the locks.",
+        uwsgi="accepted: locks are robust pthread mutexes, or file locks where there are none",
+    )
+    check_interval: int = option(
+        1,
+        "Seconds of the master's cycle.",
+        uwsgi="accepted: the master sleeps until something is due",
+    )
+    offload_threads: int = option(
+        0,
+        "Threads that send files.",
+        aliases=("offload-thread",),
+        uwsgi="accepted: a slow client costs a worker a buffer, not its time",
+    )
+    close_on_exec: bool = option(
+        True,
+        "Close our descriptors in programs that the app starts.",
+        aliases=("close-on-exec2",),
+        uwsgi="accepted: they are always closed",
+    )
+    ignore_sigpipe: bool = option(
+        True,
+        "Do not report clients that went away.",
+        aliases=("ignore-write-errors", "disable-write-exception"),
+        uwsgi="accepted: a client that goes away is no error",
+    )
+    http_auto_chunked: bool = option(
+        True,
+        "Send answers of unknown length in chunks.",
+        uwsgi="accepted: always, to a client that speaks HTTP/1.1",
+    )
+    http_manage_expect: str = option(
+        "true",
+        "Answer `Expect: 100-continue`.",
+        uwsgi="accepted: always",
+        bare="true",
+    )
+    http_processes: int = option(
+        1,
+        "Processes of the HTTP router.",
+        aliases=("http-workers",),
+        uwsgi="accepted: there is no router process, the workers answer themselves",
+    )
+    py_call_osafterfork: bool = option(
+        True,
+        "Tell Python about forks.",
+        aliases=("py-call-uwsgi-fork-hooks",),
+        uwsgi="accepted: always, the fork is Python's own",
+    )
+    wsgi_env_behaviour: str = option(
+        "holy",
+        "Share the WSGI environment between requests or not.",
+        aliases=("wsgi-env-behavior",),
+        uwsgi="accepted: each request has an environment of its own",
+    )
+
+    # -- not options: how they were written ---------------------------------------------------
+    opt: OptView = field(default_factory=dict)
+    """What the app sees as `uwsgi.opt`: each name as written; a list when it was repeated."""
+    notices: tuple[Notice, ...] = ()
+    """What to say once at the start."""
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """For each field that was set: place and words, one for each value."""
+
+    def where(self, name: str, index: int = -1) -> str:
+        """Return place and words of an option, for an error: `app.ini:3: chdir = '/srv'`."""
+        written = self.origins.get(name)
+        return written[index] if written else f"{name} = {getattr(self, name)}"
+
+    def titled(self, words: str, *, master: bool = False) -> str:
+        """Return the name a process shows, from its telling name and the procname options."""
+        spaced = f"{self.procname_prefix_spaced} " if self.procname_prefix_spaced else ""
+        name = (self.procname_master if master else "") or self.procname or words
+        return f"{self.procname_prefix}{spaced}{name}{self.procname_append}"
+
+
+GROUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "http_socket": "Sockets and HTTP",
+        "master": "Processes",
+        "module": "Application",
+        "spooler": "Spooler",
+        "disable_logging": "Log, names and files",
+        "strict": "Configuration",
+        "thunder_lock": "Taken, without effect",
+    }
+)
+"""The first field of each group, and the group's title."""
+
+TABLE: tuple[Option, ...] = table_of(Settings, GROUPS)
+BY_NAME: Mapping[str, Option] = MappingProxyType({name: row for row in TABLE for name in row.names})

@@ -1,0 +1,97 @@
+"""Values with a form of their own: addresses, file modes, seconds, `NAME=VALUE` pairs.
+
+Each function takes the text and returns the value, or raises ValueError with what was expected.
+
+Runs in: anywhere, and touches nothing outside memory.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = [
+    "read_address",
+    "read_any",
+    "read_assignment",
+    "read_deadline",
+    "read_keepalive",
+    "read_mode",
+    "read_module",
+]
+
+_KEEPALIVE_S = 60.0
+
+
+def read_any(text: str) -> str:
+    """Read text that may be empty."""
+    return text
+
+
+def read_address(text: str) -> str:
+    """Read `host:port`, `:port`, `/path.sock`, `relative.sock` or `@abstract`."""
+    _refuse_lookalikes(text)
+    host, colon, port = text.rpartition(":")
+    if text.startswith(("/", "./", "../", "@")) or not colon:
+        return text
+    if "/" in host:
+        return text
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("expected an IPv6 host in brackets, as in [::1]:8000")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"expected a port from 0 to 65535 after the colon, not {port!r}")
+    return text
+
+
+def _refuse_lookalikes(text: str) -> None:
+    """Refuse what people write when they mean an address."""
+    if not text or "\0" in text:
+        raise ValueError("expected an address: host:port, :port or the path of a unix socket")
+    if "://" in text:
+        raise ValueError("expected an address without a scheme")
+    if text.isdigit():
+        raise ValueError(f"expected an address; a port is written with a colon, as in :{text}")
+    if text.startswith("="):
+        raise ValueError("expected an address; shared sockets (=0) are not there yet")
+    if "," in text or " " in text:
+        raise ValueError("expected one address; repeat the option for a second one")
+
+
+def read_mode(text: str) -> int:
+    """Read the three octal digits of a file mode."""
+    if not re.fullmatch(r"[0-7]{3}", text):
+        raise ValueError("expected three octal digits")
+    return int(text, 8)
+
+
+def read_deadline(text: str) -> float | None:
+    """Read seconds after which something is ended; 0 means never and is None."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
+        raise ValueError("expected seconds, or 0 for no limit")
+    return float(text) or None
+
+
+def read_keepalive(text: str) -> float:
+    """Read seconds or a switch: how long an idle connection is kept; 0.0 closes it at once."""
+    word = text.lower()
+    if word in ("true", "on", "yes", "1"):
+        return _KEEPALIVE_S
+    if word in ("false", "off", "no", "0"):
+        return 0.0
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
+        raise ValueError("expected seconds, or true or false")
+    return float(text)
+
+
+def read_assignment(text: str) -> str:
+    """Read `NAME=VALUE`; the value may be empty."""
+    name, equals, _ = text.partition("=")
+    if not name or not equals or "\0" in text:
+        raise ValueError("expected NAME=VALUE")
+    return text
+
+
+def read_module(text: str) -> str:
+    """Read what names an application: `package.module`, `package.module:callable`."""
+    if not text or text.startswith(("/", ".")) or text.endswith(".py"):
+        raise ValueError("expected a module, as package.module:callable; a file goes to wsgi-file")
+    return text
