@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from muleteer.config.sources import load
+from muleteer.config.reference import shown
+from muleteer.config.sources import InfoRequested, load
 from muleteer.errors import ConfigError
 from muleteer.master.boot import serve
 
@@ -23,7 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     environ = dict(os.environ)
     try:
         settings = load(arguments, environ, cwd)
+    except InfoRequested as asked:
+        print(asked)
+        return asked.exit_code
     except ConfigError as error:
         print(f"muleteer: {error}", file=sys.stderr)
         return error.exit_code
-    return serve(settings, lambda _old: load(arguments, environ, cwd))
+    if settings.show_config:
+        print(shown(settings), flush=True)
+    return serve(settings, lambda _old: load(arguments, environ, cwd, reloading=True))
