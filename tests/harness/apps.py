@@ -31,6 +31,22 @@ def application(environ, start_response):
 """
 """Answers the pid of the worker."""
 
+EVALUATE = """\
+import os
+import uwsgi
+
+def application(environ, start_response):
+    expression = environ["wsgi.input"].read() or b"None"
+    try:
+        answer = repr(eval(expression, {"uwsgi": uwsgi, "os": os, "e": environ}))
+    except Exception as error:
+        answer = f"{type(error).__name__}: {error}"
+    body = answer.encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+"""
+"""Answers the repr of the Python expression it was sent, evaluated in the worker."""
+
 SPOOL = """\
 import os
 from uwsgidecorators import spool

@@ -50,6 +50,16 @@ class Reference(Server):
         assert path.exists(), f"no uWSGI at {path}: run `make reference`"
         return path
 
+    def close(self) -> None:
+        """End all of it at once: what the reference leaves behind is not ours to prove.
+
+        Asked to stop, it takes a second, and a worker just forked may miss the signal.
+        """
+        if self._process is not None and self._process.poll() is None:
+            self.was_killed = True
+            self._end_by_force()
+        super().close()
+
     def addresses(self, protocol: str) -> list[Address]:
         """The bound addresses; uWSGI does not say which protocol a socket speaks."""
         bound = self.log.find(
