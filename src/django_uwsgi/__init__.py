@@ -1,4 +1,4 @@
-"""The package name of django-uwsgi; its decorators are in `django_uwsgi.decorators`.
+"""django-uwsgi's package name, with muleteer's decorators in `django_uwsgi.decorators`.
 
 Runs in: anywhere; it needs neither Django nor a server.
 """
