@@ -106,6 +106,21 @@ def test_a_priority_is_a_subdirectory(store: DirectoryStore, path: bytes) -> Non
     assert os.path.dirname(store.put({}, priority=b"12")) == path + b"/12"
 
 
+def test_a_forked_child_writes_its_own_name(path: bytes) -> None:
+    """The pid in the name is the writer's, on both sides of a fork."""
+    store = DirectoryStore(path)
+
+    def put_in_child() -> None:
+        fields = os.path.basename(store.put({})).rsplit(b"_", 5)
+        os._exit(0 if (int(fields[1]), fields[2]) == (os.getpid(), b"1") else 1)
+
+    store.put({})
+    child = os.fork()
+    if child == 0:
+        put_in_child()
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_nothing_but_tasks_is_left(store: DirectoryStore, path: bytes) -> None:
     """Drafts have no life of their own; a settled task leaves nothing."""
     store.put({b"n": b"1"})
@@ -142,11 +157,13 @@ def test_other_files_are_left_alone(store: DirectoryStore, path: bytes) -> None:
     (folder / "uwsgi_spoolfile_on_folder").mkdir()
     os.mkfifo(folder / "uwsgi_spoolfile_on_fifo")
     assert store.claim(_later()) is None
-    (folder / "uwsgi_spoolfile_on_link2").symlink_to(target)
+    (folder / "link").symlink_to(target)
+    os.rename(folder / "link", folder / "uwsgi_spoolfile_on_link2")
     os.rename(folder / "uwsgi_spoolfile_on_folder", folder / "uwsgi_spoolfile_on_folder2")
     assert store.claim(_later()) is None
     assert store.jobs() == []
     assert target.read_bytes() == b"hello"
+    assert not (folder / "dead").exists()
 
 
 # -- several claimers --------------------------------------------------------------------
@@ -220,6 +237,27 @@ def test_who_waited_with_the_old_file_open_sees_that_it_is_old(
         task = _claim(one)
         monkeypatch.setattr(directory, "try_lock", end_it_first(end))
         assert two.claim(_later()) is None
+
+
+def test_who_waited_with_the_old_file_open_gets_the_new_one(
+    open_store: Callable[..., DirectoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rewritten between another's open and lock, a task runs once, with its new count."""
+    one, two = open_store(), open_store()
+    one.put({b"n": b"1"})
+    task = _claim(one)
+    real_try_lock = directory.try_lock
+
+    def settle_first(fd: int) -> bool:
+        monkeypatch.setattr(directory, "try_lock", real_try_lock)
+        one.settle(task, Outcome.RETRY)
+        return real_try_lock(fd)
+
+    monkeypatch.setattr(directory, "try_lock", settle_first)
+    again = two.claim(_later())
+    assert again is not None
+    assert again.attempts == 1
+    assert one.claim(_later()) is None
 
 
 def test_reading_the_own_task_keeps_the_claim(
@@ -315,6 +353,56 @@ def test_own_looks_are_no_arrivals(open_store: Callable[..., DirectoryStore]) ->
         due = store.next_due()
         assert due is not None
         assert due > now
+
+
+def test_the_end_of_a_task_is_no_arrival(open_store: Callable[..., DirectoryStore]) -> None:
+    """A claimer that closes a file it has removed wakes nobody."""
+    one, two = open_store(), open_store()
+    assert two.claim(_later()) is None
+    one.put({b"n": b"1"})
+    task = _claim(one)
+    os.unlink(task.path)
+    assert two.claim(_later()) is None
+    one.settle(task, Outcome.OK)
+    assert not _is_readable(two)
+
+
+def test_a_task_moved_back_is_looked_at_again(store: DirectoryStore) -> None:
+    """A delayed task that someone takes out, makes due and puts back runs at once."""
+    path = store.put({b"n": b"1"}, at=FUTURE)
+    assert store.claim(_later()) is None
+    os.rename(path, path + b".away")
+    os.utime(path + b".away", (1, 1))
+    os.rename(path + b".away", path)
+    assert _drain(store) == [b"1"]
+
+
+def test_without_inotify_what_is_gone_is_forgotten(
+    open_store: Callable[..., DirectoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing drops the tasks it does not show; nobody waits for them."""
+    monkeypatch.setattr(arrivals, "_libc", None)
+    store = open_store()
+    path = store.put({b"n": b"1"}, at=FUTURE)
+    assert store.claim(_later()) is None
+    assert store.next_due() == FUTURE
+    os.unlink(path)
+    store.rescan()
+    assert store.next_due() is None
+
+
+def test_a_file_made_in_the_tick_of_a_listing_is_found(
+    open_store: Callable[..., DirectoryStore], path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory's time has a grain; one that is as young as that is listed again."""
+    monkeypatch.setattr(arrivals, "_libc", None)
+    store = open_store()
+    assert store.claim(_later()) is None
+    listed = os.stat(path)
+    store.put({b"n": b"1"})
+    monkeypatch.setattr(directory, "_CLOCK_TICK_S", 3600)
+    os.utime(path, ns=(listed.st_atime_ns, listed.st_mtime_ns))
+    assert _drain(store) == [b"1"]
 
 
 def test_lost_word_means_a_listing(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from math import isfinite
+from math import inf, isfinite, nextafter
 from typing import Final, Generic, TypeVar
 
 from muleteer.clock.cron import CronSpec
@@ -213,5 +213,5 @@ def _by_entry(heap: _Heap[_E]) -> defaultdict[_E, list[_Armed[_E]]]:
 def _next_on_grid(when: float, period: float, now: float) -> float:
     """The first point of the grid through `when` that lies after `now`."""
     following = when + period * ((now - when) // period + 1)
-    # Rounding may leave it at `now`, and a period below the float's resolution would never pass.
-    return following if following > now else now + period
+    # Rounding may leave it at `now`; then the loop that asks would never end.
+    return max(following, nextafter(now, inf))
