@@ -32,4 +32,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     if settings.show_config:
         print(shown(settings), flush=True)
-    return serve(settings, lambda _old: load(arguments, environ, cwd, reloading=True))
+    return serve(settings, lambda: load(arguments, environ, cwd, reloading=True))

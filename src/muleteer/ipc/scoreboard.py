@@ -92,7 +92,7 @@ class CoreRow:
 
     __slots__ = ("_floats", "_ints")
 
-    def __init__(self, ints: memoryview, floats: memoryview, offset: int) -> None:
+    def __init__(self, ints: memoryview, floats: memoryview[float], offset: int) -> None:
         self._ints = ints[offset : offset + _CoreCell.SIZE]
         self._floats = floats[offset : offset + _CoreCell.SIZE]
 

@@ -14,18 +14,17 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from setproctitle import setproctitle
-
 from muleteer import __version__, journal
 from muleteer.config.options import Settings
-from muleteer.errors import MuleteerError, StartError
-from muleteer.facade.collisions import collisions
+from muleteer.errors import CannotBind, MuleteerError, StartError
+from muleteer.facade.collisions import find_collisions
 from muleteer.ipc.channels import Endpoint, Switchboard
 from muleteer.ipc.locks import LockTable
 from muleteer.ipc.scoreboard import Scoreboard, Seat
 from muleteer.ipc.sockets import Listener, bind
 from muleteer.ipc.sockets import close as close_listener
 from muleteer.ipc.targets import Population
+from muleteer.ipc.title import name_process
 from muleteer.master.master import Master, Shared
 from muleteer.runtime import Runtime
 from muleteer.spool.directory import DirectoryStore
@@ -38,13 +37,13 @@ _SPARE_GENERATIONS = 3
 """Rows per seat: the serving child, its successor, and one that still has mercy."""
 
 
-def serve(settings: Settings, read_settings: Callable[[Settings], Settings]) -> int:
+def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
     """Start the server and supervise it; returns the exit code."""
     _prepare_streams(settings)
     journal.configure()
     journal.identify("master")
     journal.starting(__version__, platform.python_version())
-    for sentence in (*(str(n) for n in settings.notices), *collisions()):
+    for sentence in (*(str(n) for n in settings.notices), *find_collisions()):
         journal.notice(sentence)
     listeners: list[Listener] = []
     try:
@@ -84,9 +83,9 @@ def _prepare_process(settings: Settings) -> None:
             os.chdir(settings.chdir)
         except OSError as error:
             raise StartError(
-                f"chdir = {settings.chdir}: {error.strerror}; create it or correct the option"
+                f"{settings.where('chdir')}: {error.strerror}; create it or correct the option"
             ) from None
-    setproctitle(f"{settings.procname_prefix or ''}muleteer master")
+    name_process(settings, "master")
     _adopt_orphans()
 
 
@@ -98,38 +97,42 @@ def _adopt_orphans() -> None:
 
 
 def _check_spoolers(settings: Settings) -> None:
-    for path in settings.spooler:
+    for index, path in enumerate(settings.spooler):
+        where = settings.where("spooler", index)
         if not os.path.isdir(path):
-            _create_spooler(path)
+            _create_spooler(path, where)
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            raise StartError(
-                f"spooler = {path}: this user may not read and write there; chown or chmod it"
-            )
+            raise StartError(f"{where}: this user may not read and write there; chown or chmod it")
 
 
-def _create_spooler(path: str) -> None:
+def _create_spooler(path: str, where: str) -> None:
     """Create a spool directory whose parent is there, as uWSGI does (`core/spooler.c`)."""
     try:
         os.mkdir(path, 0o750)
     except OSError as error:
         raise StartError(
-            f"spooler = {path}: there is no such directory and it cannot be created"
-            f" ({error.strerror}); create it: mkdir -p {path}"
+            f"{where}: the directory is not there and cannot be created ({error.strerror});"
+            f" create it: mkdir -p {path}"
         ) from None
     journal.spooler_created(path)
 
 
 def _bind_all(settings: Settings, listeners: list[Listener]) -> None:
-    wanted = [("uwsgi", settings.socket), ("http", settings.http_socket)]
-    wanted += [("http", settings.http), ("http", settings.http11_socket)]
-    mode = settings.chmod_socket
-    for protocol, addresses in wanted:
-        for address in addresses:
-            listener = bind(address, protocol, backlog=settings.listen, mode=mode)
+    wanted = [("uwsgi", "socket"), ("http", "http_socket"), ("http", "http")]
+    for protocol, option in [*wanted, ("http", "http11_socket")]:
+        for index, address in enumerate(getattr(settings, option)):
+            try:
+                listener = _bind(settings, address, protocol)
+            except CannotBind as error:
+                raise CannotBind(f"{settings.where(option, index)}: {error}") from None
             listeners.append(listener)
             journal.listening(protocol, listener.name)
     if not listeners:
         journal.nothing_listens()
+
+
+def _bind(settings: Settings, address: str, protocol: str) -> Listener:
+    return bind(address, protocol, backlog=settings.listen, mode=settings.chmod_socket)
 
 
 def _write_pidfile(settings: Settings) -> None:
@@ -153,7 +156,7 @@ def _remove_pidfile(settings: Settings) -> None:
 
 
 def _assemble(
-    settings: Settings, listeners: list[Listener], read_settings: Callable[[Settings], Settings]
+    settings: Settings, listeners: list[Listener], read_settings: Callable[[], Settings]
 ) -> Shared:
     workers = settings.processes if listeners else 0
     spoolers = len(settings.spooler) * settings.spooler_processes
@@ -177,11 +180,10 @@ def _assemble(
     def become_zygote(
         chosen: Settings, generation: int, orders: Endpoint, let_go: Callable[[], None]
     ) -> NoReturn:
-        runtime = Runtime(chosen, switchboard, scoreboard, locks, _open_store, generation)
+        def open_store(directory: str) -> Store:
+            return DirectoryStore(os.fsencode(directory), ordered=chosen.spooler_ordered)
+
+        runtime = Runtime(chosen, switchboard, scoreboard, locks, open_store, generation)
         zygote.live(runtime, listeners, orders, let_go)
 
     return Shared(listeners, switchboard, scoreboard, plan, fork_zygote, read_settings)
-
-
-def _open_store(directory: str) -> Store:
-    return DirectoryStore(os.fsencode(directory))

@@ -39,7 +39,7 @@ from muleteer.master.router import Router
 __all__ = ["Master", "Shared"]
 
 ForkZygote = Callable[[Settings, int, Endpoint, Callable[[], None]], int]
-ReadSettings = Callable[[Settings], Settings]
+ReadSettings = Callable[[], Settings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Master:
         if generation == 1:
             return self.settings
         try:
-            return self.shared.read_settings(self.settings)
+            return self.shared.read_settings()
         except Exception as error:  # noqa: BLE001 - a file may be wrong in any way
             journal.load_failed(generation, str(error))
             journal.reload_failed(generation, self.roster.generation)
@@ -183,7 +183,8 @@ class Master:
         if zygote is None or row is None:
             return
         history = self.roster.seat_history(seat)
-        row.assign(seat, self.roster.generation, history.respawns)
+        row.assign(seat, self.roster.generation, history.spawned)
+        history.spawned += 1
         now = time.monotonic()
         self.roster.children.append(
             ChildHandle(seat, row.index, self.roster.generation, zygote.pid, now, now)
@@ -342,7 +343,7 @@ class Master:
             return
         child.pid = pid
         self._hear_of(child, Event.FORK)
-        respawned = self.roster.seat_history(child.seat).respawns
+        respawned = self.roster.seat_history(child.seat).spawned > 1
         say = journal.child_respawned if respawned else journal.child_spawned
         say(str(child.seat), pid, child.generation)
         if child.phase is Phase.RETIRING:

@@ -161,7 +161,6 @@ def decide(roster: Roster, now: float, mercies: Mercies) -> Decision:
 
 def note_death(history: SeatHistory, lived_s: float, now: float, *, expected: bool) -> float:
     """Write a death into a seat's history; return the delay before the next child in seconds."""
-    history.respawns += 1
     if expected or lived_s >= YOUNG_S:
         history.quick_deaths = 0
         history.not_before = now

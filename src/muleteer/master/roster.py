@@ -135,7 +135,7 @@ class ZygoteHandle:
 class SeatHistory:
     """What became of the children that sat here: the ground for back-off."""
 
-    respawns: int = 0
+    spawned: int = 0
     quick_deaths: int = 0
     not_before: float = 0.0
 

@@ -113,7 +113,7 @@ class Spooler(Role):
     _scanned_at = 0.0
 
     @property
-    def _frequency(self) -> int:
+    def _frequency(self) -> float:
         return self.runtime.scoreboard.spooler_frequency or self.settings.spooler_frequency
 
     def _rung(self, _events: int) -> None:

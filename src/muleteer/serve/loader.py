@@ -17,35 +17,20 @@ import site
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
+from muleteer.config.options import Settings
 from muleteer.errors import AppNotLoaded
 
-__all__ = ["LoadSettings", "describe", "import_modules", "load_application", "prepare_process"]
+__all__ = ["describe", "import_modules", "load_application", "prepare_process"]
 
 Application = Callable[..., Any]
-
-
-class LoadSettings(Protocol):
-    """The options the loader reads."""
-
-    module: str | None
-    wsgi_file: str | None
-    callable: str
-    import_: tuple[str, ...]
-    shared_import: tuple[str, ...]
-    pythonpath: tuple[str, ...]
-    virtualenv: str | None
-    chdir: str | None
-    chdir2: str | None
-    env: tuple[str, ...]
-    unenv: tuple[str, ...]
 
 
 # -- the process before the import ------------------------------------------------------
 
 
-def prepare_process(settings: LoadSettings) -> None:
+def prepare_process(settings: Settings) -> None:
     """Set directory, environment and `sys.path` as uWSGI does before it imports anything."""
     for name in settings.unenv:
         os.environ.pop(name, None)
@@ -98,7 +83,7 @@ def import_modules(names: tuple[str, ...], option: str) -> None:
             _import(name, f"{option} = {name}")
 
 
-def load_application(settings: LoadSettings) -> Application | None:
+def load_application(settings: Settings) -> Application | None:
     """Return the application the options name; None when they name none."""
     if settings.wsgi_file:
         module = _load_file(settings.wsgi_file, "wsgi-file")
@@ -110,7 +95,7 @@ def load_application(settings: LoadSettings) -> Application | None:
     return None
 
 
-def describe(settings: LoadSettings) -> str:
+def describe(settings: Settings) -> str:
     """Name what is loaded, for the log."""
     return settings.module or settings.wsgi_file or ", ".join(settings.import_) or "nothing"
 

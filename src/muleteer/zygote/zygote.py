@@ -20,8 +20,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
-from setproctitle import setproctitle
-
 from muleteer import journal
 from muleteer.config.options import Settings
 from muleteer.errors import AppNotLoaded, ExitCode, MuleteerError
@@ -29,6 +27,7 @@ from muleteer.facade.install import install
 from muleteer.ipc.channels import Endpoint
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.sockets import Listener
+from muleteer.ipc.title import name_process
 from muleteer.roles.role import Role
 from muleteer.roles.spooler import Spooler
 from muleteer.roles.worker import Worker
@@ -90,7 +89,7 @@ class Zygote:
 
     def name_process(self, what: str) -> None:
         """Show in `ps` who we are."""
-        setproctitle(f"{self.settings.procname_prefix or ''}muleteer {what}")
+        name_process(self.settings, what)
 
     def _hear_unix_signals(self) -> None:
         self._woken_fd, wake_fd = os.pipe()
