@@ -55,7 +55,6 @@ class Runtime:
         # -- this process
         self.seat: Seat | None = None
         self.row: Row | None = None
-        self.retitle: Callable[[str], None] = _no_title
 
     # -- who am I --------------------------------------------------------------------
 
@@ -144,10 +143,6 @@ class Runtime:
         bell = self.switchboard.spooler_bells.get(directory)
         if bell is not None:
             bell.ring()
-
-
-def _no_title(_title: str) -> None:
-    """Stand in for the zygote's `setproctitle` until there is a zygote."""
 
 
 class _OwnStores(Mapping[str, Store]):

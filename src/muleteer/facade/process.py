@@ -9,6 +9,7 @@ import logging
 import signal as unix_signals
 
 from muleteer.errors import LockError
+from muleteer.ipc.title import set_title
 from muleteer.runtime import Runtime
 
 __all__ = ["Process"]
@@ -78,7 +79,7 @@ class Process:
 
     def setprocname(self, name: str, /) -> None:
         """Change what `ps` shows for this process."""
-        self._runtime.retitle(name)
+        set_title(name)
 
 
 def _lock_number(number: int) -> int:
