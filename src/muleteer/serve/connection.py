@@ -52,9 +52,12 @@ class Host(Protocol):
     limits: Limits
     settings: ServeSettings
     packets: dict[int, PacketHandler]
-    is_retiring: bool
+    keeps_alive: bool
+    keepalive_s: float
     finished_at: float
     """When the last request ended (monotonic)."""
+    first_deadline: float
+    """Until when a client accepted now may be silent."""
 
     def now(self) -> float: ...
     def run(self, request: Request, connection: Connection) -> Response: ...
@@ -82,14 +85,14 @@ class Connection:
         "_sock", "_watched", "deadline", "is_gone", "peer",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, peer: str, host: Host) -> None:
+    def __init__(self, sock: socket.SocketType, peer: str, host: Host) -> None:
         self._sock = sock
         self._fd = sock.fileno()
         self._host = host
         self.peer = peer
-        self.deadline = host.now() + host.settings.http_timeout
+        self.deadline = host.first_deadline
         self._watched = 0
-        self._pending: deque[memoryview | _FilePiece] = deque()
+        self._pending: deque[memoryview | _FilePiece] | None = None  # most answers fit at once
         self._pending_bytes = 0
         self._closes_after_flush = False
         self._is_lingering = False
@@ -133,7 +136,8 @@ class Connection:
             self._watched = 0
         self._fd = -1
         self._sock.close()
-        self._drop_pending()
+        if self._pending:
+            self._drop_pending()
         self._discard()
         self._host.forget(self)
 
@@ -158,7 +162,7 @@ class Connection:
     def send_file(self, fd: int, offset: int, size: int, close: Callable[[], None]) -> None:
         """Send a piece of a file in the kernel; `close` is called once, at its end."""
         self._sock.setblocking(False)  # sendfile has no flags
-        self._pending.append(_FilePiece(fd, offset, size, close))
+        self._queue().append(_FilePiece(fd, offset, size, close))
         self._flush()
 
     def relax(self) -> None:
@@ -185,6 +189,7 @@ class Connection:
     # -- inside ----------------------------------------------------------------
 
     def _read(self) -> None:
+        """Take in what has come and act on it."""
         raise NotImplementedError
 
     def _discard(self) -> None:
@@ -219,12 +224,17 @@ class Connection:
 
     def _keep(self, rest: memoryview) -> None:
         if rest:
-            self._pending.append(rest)
+            self._queue().append(rest)
             self._pending_bytes += len(rest)
+
+    def _queue(self) -> deque[memoryview | _FilePiece]:
+        if self._pending is None:
+            self._pending = deque()
+        return self._pending
 
     def _flush(self) -> None:
         """Send of what waits as much as the client takes."""
-        pending = self._pending
+        pending = self._queue()
         try:
             while pending and not self.is_gone:
                 first = pending[0]
@@ -258,9 +268,9 @@ class Connection:
         return piece.size == 0
 
     def _drop_pending(self) -> None:
-        pending, self._pending = self._pending, deque()
+        pending, self._pending = self._pending, None
         self._pending_bytes = 0
-        for piece in pending:
+        for piece in pending or ():
             if isinstance(piece, _FilePiece):
                 piece.close()
 
@@ -310,12 +320,10 @@ class HttpConnection(Connection):
     __slots__ = ("_reader", "_waiting")
 
     def __init__(
-        self, sock: socket.socket, peer: str, host: Host, template: dict[str, Any]
+        self, sock: socket.SocketType, peer: str, host: Host, template: dict[str, Any]
     ) -> None:
         super().__init__(sock, peer, host)
-        if peer:
-            template = template | {"REMOTE_ADDR": peer}
-        self._reader = RequestReader(template, host.limits, make_spill)
+        self._reader = RequestReader(template, host.limits, make_spill, peer)
         self._waiting: list[Request] = []
 
     @property
@@ -333,7 +341,7 @@ class HttpConnection(Connection):
 
     def _discard(self) -> None:
         self._reader.discard()
-        self._waiting.clear()
+        self._waiting = []
 
     def _flushed(self) -> None:
         super()._flushed()
@@ -344,18 +352,18 @@ class HttpConnection(Connection):
         data = self._receive()
         if data is None:
             return
-        was_idle = self._reader.is_idle
-        requests = self._reader.feed(data)
-        if requests or self._reader.failure is not None:
+        reader = self._reader
+        requests = reader.feed(data)
+        if requests or reader.failure is not None:
             self._answer(requests)
         else:
-            self._wait_for_more(was_idle)
+            self._wait_for_more(reader.fed == len(data))
 
     def _answer(self, requests: list[Request]) -> None:
         """Answer in order; what cannot be answered yet waits until the client took the rest."""
         host = self._host
         for place, request in enumerate(requests):
-            if host.is_retiring:
+            if not host.keeps_alive:
                 request.keep_alive = False
             host.run(request, self)
             if not request.keep_alive:
@@ -371,11 +379,11 @@ class HttpConnection(Connection):
         if self._reader.failure is not None:
             self._refuse(self._reader.failure)
             return
-        self.deadline = host.finished_at + host.settings.http_keepalive
+        self.deadline = host.finished_at + host.keepalive_s
 
-    def _wait_for_more(self, was_idle: bool) -> None:
+    def _wait_for_more(self, is_beginning: bool) -> None:
         reader, host = self._reader, self._host
-        if was_idle or reader.is_in_body:  # a head has one deadline, a body one for each pause
+        if is_beginning or reader.is_in_body:  # a head has one deadline, a body one for each pause
             self.deadline = host.now() + host.settings.http_timeout
         if reader.is_in_body and reader.take_expectation():
             self.send(CONTINUE)
@@ -387,7 +395,7 @@ class UwsgiConnection(Connection):
     __slots__ = ("_reader",)
 
     def __init__(
-        self, sock: socket.socket, peer: str, host: Host, template: dict[str, Any]
+        self, sock: socket.SocketType, peer: str, host: Host, template: dict[str, Any]
     ) -> None:
         super().__init__(sock, peer, host)
         self._reader = PacketReader(template, host.limits, make_spill)

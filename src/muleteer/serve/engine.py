@@ -37,10 +37,12 @@ __all__ = ["Core", "Engine", "PacketHandler", "ServeSettings"]
 _log = logging.getLogger("muleteer")
 
 _ACCEPTS_PER_TURN = 1
+_TURNS_PER_PLACE = 16
 _SWEEP_S = 0.5
 _RETIRING_LINGER_S = 0.5
 _BODY_IN_MEMORY = 1 << 20
 _COMPLAINT_EVERY_S = 10.0
+_yield = getattr(os, "sched_yield", None)
 _PROTOCOLS: dict[str, type[HttpConnection] | type[UwsgiConnection]] = {
     "http": HttpConnection,
     "uwsgi": UwsgiConnection,
@@ -58,6 +60,22 @@ class Core(Protocol):
 
     def count(self, *, tx: int, seconds: float, failed: bool) -> None:
         """One more request is done."""
+
+
+class _Listener:
+    """One listening socket, and what becomes of its clients."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        make: type[HttpConnection] | type[UwsgiConnection],
+        template: dict[str, Any],
+    ) -> None:
+        self.sock = sock
+        self.family = int(sock.family)
+        self.make = make
+        self.template = template
+        self.turns = 0
 
 
 class Engine:
@@ -83,6 +101,7 @@ class Engine:
         self.limits = Limits(
             settings.buffer_size, settings.limit_post, settings.post_buffering or _BODY_IN_MEMORY
         )
+        self.keepalive_s = settings.http_keepalive
         self.now = time.monotonic
         self.worker_id = worker_id
         self._app = app
@@ -90,7 +109,7 @@ class Engine:
         self._harakiri = settings.harakiri or 0.0
         self._after_request = after_request
         self._template = environ_template(settings)
-        self._listeners: list[socket.socket] = []
+        self._listeners: list[_Listener] = []
         # logging
         self._log_request = None if settings.disable_logging else log_request
         self._access = AccessLog(os.getpid(), core_id)
@@ -100,7 +119,8 @@ class Engine:
         self._connections: set[Connection] = set()
         self._sweeper: TimerHandle | None = None
         self.is_retiring = False
-        self.finished_at = 0.0
+        self.keeps_alive = settings.http_keepalive > 0
+        self.finished_at = self.first_deadline = 0.0
 
     # -- listening -------------------------------------------------------------
 
@@ -109,7 +129,6 @@ class Engine:
 
         The socket may be shared with other processes; it stays open when the engine closes.
         """
-        make = _PROTOCOLS[protocol]
         template = self._template
         if protocol == "http":
             template = http_template(template, sock)
@@ -117,11 +136,17 @@ class Engine:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # accepted sockets inherit it: no call for each of them
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener = _Listener(sock, _PROTOCOLS[protocol], template)
 
         def accept(_events: int) -> None:
-            self._accept(sock, make, template)
+            self._accept(listener)
+            listener.turns += 1
+            if listener.turns % _TURNS_PER_PLACE == 0 and not self.is_retiring:
+                # the kernel wakes who came first, always: go to the end of its queue
+                self.loop.unwatch(sock.fileno())
+                self.loop.watch(sock.fileno(), accept, READ, exclusive=True)
 
-        self._listeners.append(sock)
+        self._listeners.append(listener)
         self.loop.watch(sock.fileno(), accept, READ, exclusive=True)
 
     def retire(self) -> None:
@@ -133,6 +158,7 @@ class Engine:
         if self.is_retiring:
             return
         self.is_retiring = True
+        self.keeps_alive = False
         self._stop_listening()
         soon = self.now() + _RETIRING_LINGER_S
         for connection in self._connections:
@@ -159,34 +185,36 @@ class Engine:
         self._write_lines()
 
     def _stop_listening(self) -> None:
-        for sock in self._listeners:
-            self.loop.unwatch(sock.fileno())
+        for listener in self._listeners:
+            self.loop.unwatch(listener.sock.fileno())
         self._listeners.clear()
 
     def _close_all(self) -> None:
         for connection in list(self._connections):
             connection.close()
 
-    def _accept(
-        self,
-        listener: socket.socket,
-        make: type[HttpConnection] | type[UwsgiConnection],
-        template: dict[str, Any],
-    ) -> None:
+    def _accept(self, listener: _Listener) -> None:
         for _ in range(_ACCEPTS_PER_TURN):
             try:
-                sock, address = listener.accept()
+                # what accept() itself calls; the rest of it is microseconds of enums
+                fd, address = listener.sock._accept()  # type: ignore[attr-defined]
             except BlockingIOError:  # another process was faster
                 return
             except OSError as error:
                 self._accept_failed(error)
                 return
+            sock = socket.SocketType(listener.family, socket.SOCK_STREAM, 0, fd)
             peer = address[0] if isinstance(address, tuple) else ""
-            connection = make(sock, peer, self, template)
+            now = self.now()
+            self.first_deadline = now + self.settings.http_timeout
+            connection = listener.make(sock, peer, self, listener.template)
             self._connections.add(connection)
             if self._sweeper is None:
-                self._sweeper = self.loop.call_at(self.now() + _SWEEP_S, self._sweep)
+                self._sweeper = self.loop.call_at(now + _SWEEP_S, self._sweep)
             connection.begin()
+            if not connection.is_gone and _yield is not None:
+                # it stays: let another process take the next one, or this one takes them all
+                _yield()
 
     def _accept_failed(self, error: OSError) -> None:
         """Out of descriptors, mostly: say so now and then, not a thousand times a second."""

@@ -71,13 +71,11 @@ class Response:
         self.is_complete = False  # and the body, too
         self.handed_over = False  # the output closes what the application returned
         self.is_bodiless = False
-        self._chunked = False
-        self._remaining = (
-            -1
-        )  # bytes of the promised Content-Length still to come; -1: none promised
-        self._overran = False
         self.sent = 0  # bytes of body
         self.failed = False
+        self._chunked = False
+        self._remaining = -1  # bytes of the promised Content-Length to come; -1: none promised
+        self._overran = False
 
     # -- what the application calls --------------------------------------------
 
@@ -119,31 +117,25 @@ class Response:
 
     def send_whole(self, body: bytes) -> None:
         """Send the head with all of the body: one send, and a Content-Length."""
-        if self.was_sent:
-            if body:
-                self.write(body)
-            self.finish()
+        head, request = self.head, self.request
+        if (
+            head is None
+            or head.is_special
+            or self.was_sent
+            or type(body) is not bytes
+            or request.method == "HEAD"
+        ):
+            self._send_special(body)
             return
-        head = self._need_head()
-        if type(body) is not bytes:
-            body = _bytes(body)
-        length = head.length
         framing = ""
-        if length is None:
-            if not head.is_framed and not head.forbids_body and (body or not self._is_head_only):
-                framing = f"Content-Length: {len(body)}\r\n"
-        elif length != len(body) and not self._is_head_only and not head.forbids_body:
-            self._remaining = length
-            body = self._within_length(body)
-        elif head.is_framed:
-            self.request.keep_alive = False
-        if self._is_head_only or head.forbids_body:
-            body = b""
+        if head.length is None:
+            framing = f"Content-Length: {len(body)}\r\n"
+        elif head.length != len(body):
+            self._send_special(body)
+            return
+        self.is_complete = True
         self.sent = len(body)
         self._send_head(head, framing, body)
-        if self._remaining > 0:
-            self._fall_short()
-        self.is_complete = True
 
     def write(self, data: bytes) -> None:
         """Send a piece of the body, with the head if it is still here."""
@@ -184,6 +176,34 @@ class Response:
         self._out.send(page.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if self._is_head_only else page)
 
     # -- inside ----------------------------------------------------------------
+
+    def _send_special(self, body: bytes) -> None:
+        """As `send_whole`, where it is not plain: no body allowed, odd lengths, write() used."""
+        if type(body) is not bytes:
+            body = _bytes(body)
+        if self.was_sent:
+            if body:
+                self.write(body)
+            self.finish()
+            return
+        head = self._need_head()
+        framing = ""
+        if self._is_head_only or head.forbids_body:
+            if head.length is None and body and not head.forbids_body and not head.is_framed:
+                framing = f"Content-Length: {len(body)}\r\n"
+            body = b""
+        elif head.is_framed:
+            self.request.keep_alive = False
+        elif head.length is None:
+            framing = f"Content-Length: {len(body)}\r\n"
+        else:
+            self._remaining = head.length
+            body = self._within_length(body)
+        self.sent = len(body)
+        self._send_head(head, framing, body)
+        if self._remaining > 0:
+            self._fall_short()
+        self.is_complete = True
 
     @property
     def _is_head_only(self) -> bool:
@@ -261,13 +281,14 @@ class Response:
         request = self.request
         if head.closes:
             request.keep_alive = False
+        protocol = request.protocol
         if request.is_http:
             if not request.keep_alive:
                 framing += "Connection: close\r\n"
-            elif request.protocol == "HTTP/1.0":
+            elif protocol == "HTTP/1.0":
                 framing += "Connection: keep-alive\r\n"
         self.was_sent = True
-        data = f"{request.protocol} {head.text}{framing}\r\n".encode("latin-1")
+        data = f"{protocol} {head.text}{framing}\r\n".encode("latin-1")
         if len(body) <= _JOIN_UP_TO:
             self._out.send(data + body)
         else:

@@ -29,7 +29,19 @@ from muleteer.wire.request import Body, Limits, Request, Spill, body_too_large
 __all__ = ["RequestReader"]
 
 _CACHED_NAMES = 2000
+_SPACE = 32
 _OVERHEAD_PER_BYTE = 16
+
+
+class _Methods(dict[bytes, str]):
+    """A method as text; llhttp knows a few dozen and no others."""
+
+    def __missing__(self, method: bytes) -> str:
+        text = self[method] = method.decode("ascii")
+        return text
+
+
+_METHODS = _Methods()
 _PROTOCOLS = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0"}
 
 
@@ -60,20 +72,26 @@ _VARIABLE_NAMES = _VariableNames()
 class RequestReader:
     """Reads one connection's requests.
 
-    `template` is copied into each request's variables.  `make_spill` opens a file for a large body.
+    `template` is copied into each request's variables, REMOTE_ADDR is `peer`.  `make_spill` opens
+    a file for a large body.
     """
 
     __slots__ = (
         "_body", "_chunked", "_expectation", "_fed", "_framing", "_in_head", "_keep_alive",
-        "_limits", "_make_spill", "_measure", "_method", "_parser", "_protocol", "_ready",
+        "_limits", "_make_spill", "_measure", "_method", "_parser", "_peer", "_protocol", "_ready",
         "_target", "_template", "_variables", "dropped", "failure",
     )  # fmt: skip
 
     def __init__(
-        self, template: dict[str, Any], limits: Limits, make_spill: Callable[[], Spill]
+        self,
+        template: dict[str, Any],
+        limits: Limits,
+        make_spill: Callable[[], Spill],
+        peer: str = "",
     ) -> None:
         # this connection
         self._template = template
+        self._peer = peer
         self._limits = limits
         self._make_spill = make_spill
         self._parser = httptools.HttpRequestParser(self)
@@ -111,6 +129,11 @@ class RequestReader:
         if self._measure and self.failure is None:
             self._check_overhead()
         return []
+
+    @property
+    def fed(self) -> int:
+        """Bytes fed since the last whole request."""
+        return self._fed
 
     @property
     def is_idle(self) -> bool:
@@ -158,7 +181,9 @@ class RequestReader:
         elif key in variables:
             self._join_header(key, value)
         else:
-            variables[key] = value.decode("latin-1").rstrip(" \t")
+            if value and value[-1] <= _SPACE:
+                value = value.rstrip(b" \t")
+            variables[key] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """The head is whole: the variables made of it, and what may not be served refused."""
@@ -167,8 +192,9 @@ class RequestReader:
         if protocol is None:
             self._refuse("only HTTP/1.0 and HTTP/1.1 are spoken here", 505)
         variables = self._variables
+        variables["REMOTE_ADDR"] = self._peer
         self._protocol = variables["SERVER_PROTOCOL"] = protocol
-        self._method = variables["REQUEST_METHOD"] = parser.get_method().decode("ascii")
+        self._method = variables["REQUEST_METHOD"] = _METHODS[parser.get_method()]
         target = variables["REQUEST_URI"] = self._target.decode("latin-1")
         path, _, query = target.partition("?")
         variables["QUERY_STRING"] = query
@@ -220,7 +246,8 @@ class RequestReader:
                 True,
             )
         )
-        self._variables = self._template.copy()
+        if self._keep_alive:
+            self._variables = self._template.copy()
         self._target = b""
         self._in_head = True
         self._fed = 0

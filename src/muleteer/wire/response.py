@@ -54,22 +54,24 @@ class _HeaderKinds(dict[str, int]):
         return kind
 
 
-class _StatusCodes(dict[str, int]):
-    """Status text -> number; refuses what is no status."""
+class _Statuses(dict[str, "tuple[int, bool]"]):
+    """Status text -> its number, and whether it forbids a body; refuses what is no status."""
 
-    def __missing__(self, status: str) -> int:
+    def __missing__(self, status: str) -> tuple[int, bool]:
         if not isinstance(status, str):
             raise TypeError(f"the status is a str, not {type(status).__name__}: {status!r}")
         match = _STATUS.fullmatch(status)
         if match is None:
             raise ValueError(f"{status!r} is not a status such as '200 OK'")
+        code = int(match[1])
+        known = code, code < 200 or code in (204, 304)
         if len(self) < _CACHED_NAMES:
-            self[status] = int(match[1])
-        return int(match[1])
+            self[status] = known
+        return known
 
 
 _HEADER_KINDS = _HeaderKinds()
-_STATUS_CODES = _StatusCodes()
+_STATUSES = _Statuses()
 
 
 class ResponseHead:
@@ -79,11 +81,15 @@ class ResponseHead:
     on this connection is not among them, but a Content-Length of the application's is.
     """
 
-    __slots__ = ("closes", "code", "count", "is_framed", "length", "text")
+    __slots__ = (
+        "closes", "code", "count", "forbids_body", "is_framed", "is_special", "length", "text",
+    )  # fmt: skip
 
     def __init__(self, status: str, headers: list[tuple[str, str]]) -> None:
         """Raises TypeError or ValueError, naming the header, for what must not go out."""
-        self.code = _STATUS_CODES[status]
+        self.code, self.forbids_body = _STATUSES[status]
+        self.is_special = self.forbids_body
+        """Something here forbids to send body and length without looking."""
         self.length: int | None = None
         self.closes = False
         self.is_framed = False
@@ -91,19 +97,15 @@ class ResponseHead:
         lines = [status]
         kinds = _HEADER_KINDS
         for name, value in headers:
-            if kinds[name] == _PLAIN or self._note(kinds[name], value):
+            kind = kinds[name]
+            if kind == _PLAIN or self._note(kind, value):
                 lines.append(name + ": " + value)
-        self.count = len(lines) - 1
+        self.count = count = len(lines) - 1
         lines.append("")
         self.text = text = "\r\n".join(lines)
-        breaks = self.count + 1
+        breaks = count + 1
         if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
             raise ValueError(_name_injection(headers))
-
-    @property
-    def forbids_body(self) -> bool:
-        """1xx, 204 and 304 end at their head."""
-        return self.code < 200 or self.code == 204 or self.code == 304
 
     def _note(self, kind: int, value: str) -> bool:
         """Remember what the header says of the framing; True when it goes out as it is."""
@@ -112,7 +114,7 @@ class ResponseHead:
         if kind == _CONNECTION:
             self.closes = self.closes or "close" in value.lower()
         elif kind == _TRANSFER:
-            self.is_framed = True
+            self.is_framed = self.is_special = True
             return True
         return False
 
