@@ -82,6 +82,12 @@ def test_a_block_that_just_fits_has_no_overflow() -> None:
     assert OVERFLOW in encode_task({b"k": b"v" * 65531})[:200]
 
 
+def test_the_overflow_is_laid_out_as_the_rules_say() -> None:
+    """Lengths of four bytes, key, value; the body follows at once."""
+    data = _with_overflow(_packed(b"k", b"v", b"", b"")[:-8], b"10") + b"body"
+    assert decode_task(data) == SpoolTask({b"k": b"v"}, b"body")
+
+
 def test_a_long_key_is_kept() -> None:
     """A key, too, may be longer than the block."""
     pairs = {b"k" * 70_000: b"v", b"small": b"x"}
