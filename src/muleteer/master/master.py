@@ -299,6 +299,8 @@ class Master:
     # -- hearing: the zygotes ------------------------------------------------------------
 
     def _hear_zygote(self, pid: int, link: Endpoint) -> None:
+        if self._links.get(pid) is not link:
+            return  # its death was heard in this very turn, and closed the link
         for message in link.take_all():
             match message["op"]:
                 case "source":
