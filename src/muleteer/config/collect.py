@@ -75,7 +75,9 @@ class Collector:
 
     def add(self, pair: Pair) -> None:
         """Take one option: act on it at once, or keep it."""
-        if pair.name in _ENDS:
+        if self._logic is None and pair.name in ("end", "else") and pair.text:
+            self._take(pair)  # a placeholder that happens to have that name, as in uWSGI
+        elif pair.name in _ENDS:
             self._end(pair)
         elif pair.name == "else":
             self._else(pair)

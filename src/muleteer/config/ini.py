@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["File", "Line", "lines_of", "magic", "sections_of", "strip_comment"]
+__all__ = ["File", "Line", "lines_of", "magic", "path_hash", "sections_of", "strip_comment"]
 
 DEFAULT_SECTION = "uwsgi"
 _BLANKS = " \t\r"
@@ -161,12 +161,12 @@ def _of_file(letter: str, file: File) -> str:
         case "i":
             return str(file.inode())
         case "j":
-            return f"{_hash(file.path):X}"
+            return f"{path_hash(file.path):X}"
     parts = directory.split("/")[1:]
     return parts[int(letter)] if int(letter) < len(parts) else ""
 
 
-def _hash(path: str) -> int:
+def path_hash(path: str) -> int:
     """Return Bernstein's hash in its xor form, 32 bits, as uWSGI has it (`core/utils.c`)."""
     value = 5381
     for byte in path.encode("utf-8", "surrogateescape"):

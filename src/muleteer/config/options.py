@@ -128,7 +128,7 @@ class Settings:
     http_keepalive: float = option(
         60.0,
         "Seconds an idle HTTP connection is kept; 0 or false closes it after the answer.",
-        uwsgi="differs: off there",
+        uwsgi="differs: off there, and a switch only",
         read=read_keepalive,
         bare="true",
     )
@@ -487,7 +487,7 @@ class Settings:
     http_manage_expect: str = option(
         "true",
         "Answer `Expect: 100-continue`.",
-        uwsgi="accepted: always",
+        uwsgi="accepted: always, when the app is about to read the body",
         bare="true",
     )
     http_processes: int = option(

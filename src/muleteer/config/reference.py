@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from muleteer.config.collect import ACTING
 from muleteer.config.option import Option
 from muleteer.config.options import BY_NAME, TABLE, Settings
 from muleteer.config.uwsgi_names import NAMES
@@ -29,6 +30,8 @@ on the command line, in an ini file (option = value) and as environment
 variables (UWSGI_OPTION=value); the command line wins over the file, the file
 over the environment. The whole reference is docs/options.md.
 """
+
+_ACTING = ACTING | {"help", "usage", "version"}
 
 
 # -- --help ------------------------------------------------------------------------------
@@ -155,9 +158,15 @@ def page() -> str:
         parts.append("")
     parts.append(_DIALECT)
     parts.append("## Options of uWSGI that are not there yet\n")
-    names = sorted(name for name in NAMES if name not in BY_NAME)
-    parts.append("\n".join(textwrap.wrap(", ".join(f"`{name}`" for name in names), 100)))
+    parts.append(_listed(name for name in NAMES if name not in BY_NAME and name not in _ACTING))
+    parts.append("\n## Names that act while the configuration is read\n")
+    parts.append(_listed(_ACTING))
     return "\n".join(parts) + "\n"
+
+
+def _listed(names: Iterable[str]) -> str:
+    words = ", ".join(f"`{name}`" for name in sorted(names))
+    return "\n".join(textwrap.wrap(words, 100, break_on_hyphens=False))
 
 
 def _page_row(row: Option) -> str:
