@@ -148,7 +148,9 @@ def test_the_path_is_bytes(uwsgi: Any) -> None:
 
 def test_jobs_of_every_spooler_are_listed(uwsgi: Any) -> None:
     """uWSGI lists the first one's only."""
-    paths = {uwsgi.spool(n=str(n), spooler=place) for n, place in enumerate(["/spool/a", "/spool/b"])}
+    paths = {
+        uwsgi.spool(n=str(n), spooler=place) for n, place in enumerate(["/spool/a", "/spool/b"])
+    }
     assert set(uwsgi.spooler_jobs()) == paths
 
 
