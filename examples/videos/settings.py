@@ -34,5 +34,6 @@ DATABASES = {
 }
 
 USE_TZ = True
+TIME_ZONE = "UTC"
 SPOOL = HERE / "mytasks"
 """The spool directory: a task's working directory, so clips lie and pictures land here."""

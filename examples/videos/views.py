@@ -6,13 +6,14 @@ Runs in: a worker.
 from __future__ import annotations
 
 import re
+import time
 
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 from tasks import encode_video
 
 from videos import history
@@ -20,7 +21,7 @@ from videos import history
 PICTURE = re.compile(r"image\d+\.jpg")
 
 
-@require_GET
+@require_safe
 @never_cache
 @ensure_csrf_cookie
 def index(request: HttpRequest) -> HttpResponse:
@@ -28,7 +29,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "index.html", _context(request))
 
 
-@require_GET
+@require_safe
 @never_cache
 def task_list(request: HttpRequest) -> HttpResponse:
     """The list alone: the page asks for it again while a task is not done."""
@@ -42,13 +43,14 @@ def encode(request: HttpRequest) -> HttpResponse:
     if request.POST.get("video_filename") not in history.clips(settings.SPOOL):
         problem = "There is no clip of that name: choose one of the list."
         return render(request, "index.html", _context(request) | {"problem": problem}, status=400)
+    at = time.time()
     path = encode_video.spool(filename=request.POST["video_filename"])
     task = path.decode() if isinstance(path, bytes) else path
-    history.remember(request.session, task, request.POST["video_filename"])
+    history.remember(request.session, task, request.POST["video_filename"], at)
     return redirect("index")
 
 
-@require_GET
+@require_safe
 @never_cache
 def picture(request: HttpRequest, name: str) -> FileResponse:
     """One picture, from where the task left it."""
