@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from muleteer.registry import AUTO_SIGNALS_FROM, MAX_SIGNAL, Registration, Registry

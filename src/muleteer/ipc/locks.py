@@ -79,7 +79,7 @@ class LockTable:
             raise self._no_such_lock(n)
         taken = self._engine.acquire(n, timeout_s)
         if taken is not Taken.YES:
-            return self._not_taken(n, taken)
+            return self._not_taken(n, taken, timeout_s)
         last = self._owners[n]
         self._owners[n] = _me.pid << 32 | get_ident() >> 12 & 0x7FFFFFFF
         if last:
@@ -87,8 +87,8 @@ class LockTable:
             log.warning("lock %d: its holder (pid %d) died; the lock is recovered", n, last >> 32)
         return True
 
-    def _not_taken(self, n: int, taken: Taken) -> bool:
-        if taken is Taken.MINE:
+    def _not_taken(self, n: int, taken: Taken, timeout_s: float | None) -> bool:
+        if taken is Taken.MINE and timeout_s != 0:
             raise LockError(
                 f"lock {n} is held by this thread already and would wait for itself for ever;"
                 " release it first"
@@ -270,7 +270,7 @@ class FileLocks:
     def acquire(self, n: int, timeout_s: float | None) -> Taken:
         """See `LockEngine`; with a time limit it asks again and again, fcntl knows no other way."""
         if self._holders[n] == threading.get_ident():
-            return Taken.MINE if timeout_s is None or timeout_s > 0 else Taken.LATE
+            return Taken.MINE
         until = None if timeout_s is None else time.monotonic() + timeout_s
         if not self._threads[n].acquire(timeout=-1 if timeout_s is None else max(timeout_s, 0)):
             return Taken.LATE

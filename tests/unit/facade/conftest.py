@@ -1,4 +1,4 @@
-"""A runtime in memory for the facade: a real registry, scoreboard and locks, pipes that only record.
+"""A runtime in memory for the facade: real registry, scoreboard and locks; pipes that record.
 
 Runs in: the test process.
 """

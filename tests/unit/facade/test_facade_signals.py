@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.facade.conftest import seat
 
 from muleteer.registry import Registration, Source
 from muleteer.runtime import Runtime
-from tests.unit.facade.conftest import seat
 
 
 def handler(signum: int) -> None:

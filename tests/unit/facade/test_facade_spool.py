@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from tests.unit.facade.conftest import make_runtime, seat
 
 from muleteer.facade.surface import Surface
 from muleteer.runtime import Runtime
 from muleteer.spool.store import Task
 from muleteer.wire.packet import encode_packet, encode_vars
 from muleteer.wire.spoolfile import encode_task
-from tests.unit.facade.conftest import make_runtime, seat
 
 
 class Colour(IntEnum):

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 import pytest
+from tests.unit.facade.conftest import make_runtime, seat
 
 import muleteer
 from muleteer.facade import process
@@ -17,7 +18,6 @@ from muleteer.facade.install import install
 from muleteer.facade.surface import Surface
 from muleteer.ipc.scoreboard import Seat, State
 from muleteer.runtime import Runtime
-from tests.unit.facade.conftest import make_runtime, seat
 
 HOOKS = ("spooler", "post_fork_hook", "mule_msg_hook", "atexit", "after_req_hook")
 
