@@ -31,6 +31,7 @@ __all__ = ["RequestReader"]
 _CACHED_NAMES = 2000
 _SPACE = 32
 _OVERHEAD_PER_BYTE = 16
+_STOPS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
 
 class _Methods(dict[bytes, str]):
@@ -121,7 +122,7 @@ class RequestReader:
         self._measure = self._fed > self._limits.head > 0
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except _STOPS as error:
             self._feed_on(data, error)
         if self._ready:
             ready, self._ready = self._ready, []
@@ -254,14 +255,14 @@ class RequestReader:
 
     # -- the seldom cases ------------------------------------------------------
 
-    def _feed_on(self, data: bytes, error: httptools.HttpParserError) -> None:
+    def _feed_on(self, data: bytes, error: Exception) -> None:
         """After llhttp stopped: at an upgrade go on with the rest, at an error do not."""
         while isinstance(error, httptools.HttpParserUpgrade):
             data = data[error.args[0] :]
             self._decline_upgrade()
             try:
                 self._parser.feed_data(data)
-            except httptools.HttpParserError as next_error:
+            except _STOPS as next_error:
                 error = next_error
             else:
                 return
@@ -280,7 +281,8 @@ class RequestReader:
         variables = self._variables
         if self._method == "CONNECT":
             self._refuse("CONNECT is for proxies; this is a server", 501)
-        if path == "*":
+        if path == "*":  # the server as a whole; WSGI wants a path or nothing
+            variables["PATH_INFO"] = ""
             return
         match = re.match(r"(?i:https?)://([^/?#@\s]+)(/[^?#]*)?$", path)
         if match is None:
@@ -303,10 +305,10 @@ class RequestReader:
         self._framing = (variables, "Transfer-Encoding: chunked")
 
     def _check_head(self) -> None:
-        size = sum(
+        size = len(self._target) + sum(
             len(key) + len(value)
             for key, value in self._variables.items()
-            if isinstance(value, str) and key not in self._template
+            if key.startswith(("HTTP_", "CONTENT_"))
         )
         if size > self._limits.head:
             self._fail(self._head_too_large())
@@ -357,7 +359,7 @@ class RequestReader:
             self._body = None
 
 
-def _translate(error: httptools.HttpParserError, data: bytes) -> WireError:
+def _translate(error: Exception, data: bytes) -> WireError:
     """llhttp's complaint in words for the client; a wrong protocol is called by its name."""
     message = str(error)
     if data[:3] == b"\x16\x03\x01" or data[:2] == b"\x16\x03":
