@@ -161,14 +161,14 @@ def _of_file(letter: str, file: File) -> str:
         case "i":
             return str(file.inode())
         case "j":
-            return f"{path_hash(file.path):X}"
+            return path_hash(file.path)
     parts = directory.split("/")[1:]
     return parts[int(letter)] if int(letter) < len(parts) else ""
 
 
-def path_hash(path: str) -> int:
-    """Return Bernstein's hash in its xor form, 32 bits, as uWSGI has it (`core/utils.c`)."""
+def path_hash(path: str) -> str:
+    """Return Bernstein's hash in its xor form, in hex, lowest byte first, as uWSGI has it."""
     value = 5381
     for byte in path.encode("utf-8", "surrogateescape"):
         value = (value * 33 ^ byte) & 0xFFFFFFFF
-    return value
+    return value.to_bytes(4, "little").hex().upper()

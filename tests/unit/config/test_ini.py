@@ -31,7 +31,7 @@ def filled(value: Any, path: str) -> Any:
     if isinstance(value, list):
         return [filled(item, path) for item in value]
     folder = str(Path(path).parent)
-    text = value.replace("{cwd}", folder).replace("{hash}", f"{ini.path_hash(path):X}")
+    text = value.replace("{cwd}", folder).replace("{hash}", ini.path_hash(path))
     return text.encode()
 
 
