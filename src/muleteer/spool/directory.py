@@ -21,7 +21,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from muleteer.errors import Malformed, StoreUnavailable, Truncated
@@ -170,12 +170,7 @@ class DirectoryStore:
     def jobs(self) -> list[bytes]:
         """See Store; lists the directory each time."""
         try:
-            found = [
-                name
-                for folder in self._task_folders()
-                for name, status in self._files(folder)
-                if stat.S_ISREG(status.st_mode)
-            ]
+            found = [name for name, _ in self._walk()]
         except OSError as error:
             raise self._unavailable("list tasks", error) from error
         return [self.path + b"/" + name for name in sorted(found, key=names.rank)]
@@ -352,25 +347,24 @@ class DirectoryStore:
     def _list(self) -> bool:
         """Read the directories and begin to watch them; the index then holds what is there."""
         self._stale = True
+        self._listed_ns = {}
         present: set[bytes] = set()
         try:
-            for folder in self._task_folders():
-                self._begin_to_watch(folder)
-                for name, status in self._files(folder):
-                    present.add(name)
-                    if name not in self._index and stat.S_ISREG(status.st_mode):
-                        self._index.add(name, status.st_mtime)
+            for name, due in self._walk(self._begin_to_watch):
+                present.add(name)
+                if name not in self._index:
+                    self._index.add(name, due)
         except OSError as error:
             raise self._unavailable("list tasks", error) from error
         self._index.keep_only(present)
         self._stale = False
         return True
 
-    def _begin_to_watch(self, folder: bytes) -> None:
+    def _begin_to_watch(self, folder: bytes, path: bytes) -> None:
         """Before it is listed, so that nothing falls between."""
-        if not self._ear().watch(folder, self.path + b"/" + folder):
+        if not self._ear().watch(folder, path):
             self._ear().close()  # no more watches for this user: compare times instead
-        self._listed_ns[folder] = os.stat(self.path + b"/" + folder).st_mtime_ns
+        self._listed_ns[folder] = os.stat(path).st_mtime_ns
 
     def _has_changed(self) -> bool:
         """Whether a directory was modified since it was listed, or too lately to tell."""
@@ -381,23 +375,34 @@ class DirectoryStore:
             return True
         return changed_ns != self._listed_ns or max(changed_ns.values()) > recent_ns
 
-    def _task_folders(self) -> Iterator[bytes]:
-        """`b""`, then the directories of priorities, each with its slash."""
-        yield b""
-        with os.scandir(self.path) as entries:
-            found = [entry.name for entry in entries if entry.name.isdigit() and entry.is_dir()]
-        yield from (name + b"/" for name in found)
+    def _walk(
+        self, enter: Callable[[bytes, bytes], None] = lambda folder, path: None
+    ) -> Iterator[tuple[bytes, float]]:
+        """Every task's name and due time; `enter` is told of each directory before it is read."""
+        folders = [b""]
+        for folder in folders:  # the first one makes it grow by those of the priorities
+            path = self.path + b"/" + folder
+            try:
+                enter(folder, path)
+                with os.scandir(path) as entries:
+                    yield from self._tasks_in(folder, entries, folders)
+            except FileNotFoundError:
+                if not folder:
+                    raise
 
-    def _files(self, folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-        with os.scandir(self.path + b"/" + folder) as entries:
-            for entry in entries:
-                try:
-                    if self._is_task(folder, entry.name):
-                        yield folder + entry.name, entry.stat(follow_symlinks=False)
-                    elif names.is_temporary(entry.name):
-                        _sweep(entry)
-                except FileNotFoundError:  # it ended while we listed
-                    continue
+    def _tasks_in(
+        self, folder: bytes, entries: Iterable[os.DirEntry[bytes]], folders: list[bytes]
+    ) -> Iterator[tuple[bytes, float]]:
+        for entry in entries:
+            try:
+                if self._is_task(folder, entry.name) and entry.is_file(follow_symlinks=False):
+                    yield folder + entry.name, entry.stat(follow_symlinks=False).st_mtime
+                elif not folder and entry.name.isdigit() and entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name + b"/")
+                elif names.is_temporary(entry.name):
+                    _sweep(entry)
+            except FileNotFoundError:  # it ended while we listed
+                continue
 
     def _is_task(self, folder: bytes, name: bytes) -> bool:
         return name.startswith(names.PREFIX) or (self._ordered and not folder and name.isdigit())
@@ -415,7 +420,8 @@ class DirectoryStore:
 def _write_whole(path: bytes, data: bytes, at: float | None = None, *, sync: bool = False) -> None:
     """Give `path` a file with all of `data`, or leave things as they were. Atomic.
 
-    A hidden draft and a rename: on ext4 a quarter of the time of O_TMPFILE and a link.
+    A hidden draft and a rename. O_TMPFILE and a link would be as fast and leave no drafts of dead
+    writers, but inotify could not tell such a file from one that a `cp` has only begun.
     """
     folder, _, name = path.rpartition(b"/")
     draft = folder + b"/" + names.temporary(name)

@@ -7,7 +7,7 @@ Rules
 1. `_due` is the truth: a name's wall time, READY or TAKEN. An entry of a heap that disagrees
    with it is stale and is dropped when it comes up; nothing searches a heap.
 2. A wrong entry costs one look at a file, never a task.
-3. About 400 bytes a task (name, due time, two slots); delayed ones cost nothing else.
+3. About 250 bytes a task (name, due time, a slot in two tables); a delayed one costs nothing else.
 """
 
 from __future__ import annotations
