@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import signal as unix_signals
+import subprocess
 import sys
 import threading
 import time
@@ -236,10 +238,36 @@ def test_a_waiting_thread_lets_the_others_run(table: LockTable, fork: Fork) -> N
     assert fork(wait_in_a_thread).answer() == repr("went on")
 
 
+def test_a_table_may_go_while_a_lock_of_it_is_held() -> None:
+    """The next lock of another table works: libc's list of held mutexes leads to no freed page."""
+    for make in ENGINES:
+        for _ in range(20):
+            assert LockTable(0, make(1)).acquire(0, 1) is True
+
+
+ORDERLY_EXIT = """
+import os, sys
+from muleteer.ipc import locks
+
+table = locks.LockTable(0, locks.{engine}(1))
+if os.fork() == 0:
+    table.acquire(0)
+    sys.exit()  # Python takes everything down in its own order
+os.wait()
+print(table.acquire(0, 1))
+"""
+
+
+@pytest.mark.parametrize("engine", [engine.__name__ for engine in ENGINES])
+def test_an_orderly_exit_frees_the_lock_too(engine: str) -> None:
+    """A holder that ends by sys.exit and Python's own clean-up is a dead one like any other."""
+    script = ORDERLY_EXIT.format(engine=engine)
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "True\n", ran.stderr
+
+
 def test_nothing_is_lost_between_processes(table: LockTable, fork: Fork) -> None:
     """Four processes add to one number; no addition is lost."""
-    import mmap
-
     page = memoryview(mmap.mmap(-1, 8)).cast("q")
 
     def add() -> int:

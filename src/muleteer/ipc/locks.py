@@ -174,6 +174,10 @@ class RobustMutexes:
         self._trylock: Any = self._c.pthread_mutex_trylock
         self._unlock: Any = self._c.pthread_mutex_unlock
         self._page = mmap.mmap(-1, count * _MUTEX_BYTES)
+        # The list by which libc and the kernel find a thread's robust mutexes runs through the
+        # mutexes themselves: a page that goes away before its holders do is a crash in the next
+        # lock, or a dead holder's lock that stays held. So it never goes, not even at the exit.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._page))
         mutex = ctypes.c_char * _MUTEX_BYTES
         self._mutexes = [mutex.from_buffer(self._page, n * _MUTEX_BYTES) for n in range(count)]
         self._initialise()
