@@ -17,7 +17,7 @@ VENV := .venv
 REFERENCE := .venv-reference
 VERSIONED := $$("$(PYTHON)" -c 'import sys; print("python{}.{}".format(*sys.version_info))')
 BIN := $(VENV)/bin
-PIP := pip install --quiet --disable-pip-version-check
+PIP := pip install -qq --disable-pip-version-check
 SOURCES := src tests examples benchmarks
 
 # $(call apt,packages): install them as root, or end with the one line that does.
