@@ -99,7 +99,7 @@ def _without_effect(
 
 
 def _not_yet(pair: Pair, strict: bool, reason: str = "") -> Notice:
-    words = f"{pair}: muleteer does not have uWSGI's option {pair.name!r} yet{reason}"
+    words = f"{pair.named()}: muleteer does not have uWSGI's option {pair.name!r} yet{reason}"
     if strict:
         raise UnknownOption(f"{words}; remove it, or remove `strict`")
     return Notice(f"{words}; it has no effect")
@@ -135,7 +135,7 @@ def _set_by_uwsgi(pair: Pair) -> bool:
 def _kept(pair: Pair) -> Notice:
     near = nearest(pair.name, (*BY_NAME, *NAMES))
     hint = f"did you mean {near!r}?" if near else f"%({pair.name}) stands for its value"
-    return Notice(f"{pair}: there is no such option, kept as a placeholder; {hint}")
+    return Notice(f"{pair.named()}: there is no such option, kept as a placeholder; {hint}")
 
 
 def unknown_option(pair: Pair, way_out: str = "see muleteer --help") -> UnknownOption:
@@ -143,7 +143,7 @@ def unknown_option(pair: Pair, way_out: str = "see muleteer --help") -> UnknownO
     near = nearest(pair.name, (*BY_NAME, *NAMES))
     dashes = "--" if pair.origin.rank == ARGUMENTS else ""
     hint = f"did you mean {dashes}{near}?" if near else way_out
-    return UnknownOption(f"{pair}: there is no such option; {hint}")
+    return UnknownOption(f"{pair.named()}: there is no such option; {hint}")
 
 
 # -- uwsgi.opt -----------------------------------------------------------------------------

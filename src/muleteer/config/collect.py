@@ -146,7 +146,9 @@ class Collector:
             self._missing_section(asked_by, path, section, known)
         logic_outside, self._logic = self._logic, None
         for line in ini.lines_of(text, section, self._filler(file), is_shell):
-            self.add(Pair(Origin(FILE, path, line.number), line.key, line.text))
+            pair = Pair(Origin(FILE, path, line.number), line.key, line.text)
+            self._say_doubtful_comment(pair, line.comment)
+            self.add(pair)
         self._refuse_open_logic(path)
         self._logic = logic_outside
         self._open.pop()
@@ -176,6 +178,21 @@ class Collector:
         self.notices.append(
             Notice(f"{asked_by}: {path} has no section [{section}]; its sections: {there}")
         )
+
+    def _say_doubtful_comment(self, pair: Pair, comment: str) -> None:
+        """Say that `#1` in `password = abc #1` was read as a comment: it may not be meant as one.
+
+        A blank behind the mark makes it plain, and so does an option whose value is no text.
+        """
+        row = BY_NAME.get(pair.name)
+        plain = row is not None and not isinstance(row.default, str | tuple | None)
+        if pair.text and comment[1:2].strip() and not plain:
+            self.notices.append(
+                Notice(
+                    f"{pair.named()}: what stands behind ` {comment[0]}` is read as a comment;"
+                    f" write `{comment[0]} ` to say so, or `\\{comment[0]}` to keep it"
+                )
+            )
 
     def _filler(self, file: ini.File) -> Callable[[str, int], str]:
         first = self._first or file

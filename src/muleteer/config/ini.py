@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["File", "Line", "lines_of", "magic", "path_hash", "sections_of", "strip_comment"]
+__all__ = ["File", "Line", "lines_of", "magic", "path_hash", "sections_of", "split_comment"]
 
 DEFAULT_SECTION = "uwsgi"
 _BLANKS = " \t\r"
@@ -43,6 +43,7 @@ class Line:
     number: int
     key: str
     text: str
+    comment: str = ""
 
 
 def sections_of(text: str) -> list[str]:
@@ -65,9 +66,9 @@ def lines_of(
         if name is not None:
             current = name
         elif current == section:
-            key, value = _divide(line, is_shell)
+            key, value, comment = _divide(line, is_shell)
             if key:
-                yield Line(number, fill(key, number), fill(value, number))
+                yield Line(number, fill(key, number), fill(value, number), comment)
 
 
 def _section(line: str) -> str | None:
@@ -76,13 +77,15 @@ def _section(line: str) -> str | None:
     return line[1:].partition("]")[0]
 
 
-def _divide(line: str, is_shell: Callable[[str], bool]) -> tuple[str, str]:
+def _divide(line: str, is_shell: Callable[[str], bool]) -> tuple[str, str, str]:
+    """Return key, value and the comment behind them."""
     key, equals, value = line.partition("=")
-    kept = strip_comment(key)
-    if kept != key.rstrip(_BLANKS) or not equals:  # the `=`, if any, stands in the comment
-        return kept, ""
-    value = value if is_shell(kept) else strip_comment(value)
-    return kept, value.strip(_BLANKS)
+    kept, comment = split_comment(key)
+    if comment or not equals:  # the `=`, if any, stands in the comment
+        return kept, "", comment
+    if not is_shell(kept):
+        value, comment = split_comment(value)
+    return kept, value.strip(_BLANKS), comment
 
 
 _WORD_OR_COMMENT = re.compile(
@@ -95,17 +98,18 @@ _WORD_OR_COMMENT = re.compile(
 )
 
 
-def strip_comment(text: str) -> str:
-    """Return the text without a comment behind it, and without the blanks before that."""
+def split_comment(text: str) -> tuple[str, str]:
+    """Return the text without the blanks behind it, and the comment that follows them."""
     pieces: list[str] = []
     end = 0
     for found in _WORD_OR_COMMENT.finditer(text):
         if found["comment"]:
-            return ("".join(pieces) + text[end : found.start()]).rstrip(_BLANKS)
+            pieces.append(text[end : found.start()])
+            return "".join(pieces).rstrip(_BLANKS), found["comment"]
         if found["escaped"]:
             pieces += (text[end : found.start()], found["mark"])
             end = found.end()
-    return ("".join(pieces) + text[end:]).rstrip(_BLANKS)
+    return "".join([*pieces, text[end:]]).rstrip(_BLANKS), ""
 
 
 # -- magic variables ---------------------------------------------------------------------

@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -73,8 +73,12 @@ class Pair:
             return f"UWSGI_{self.name.upper().replace('-', '_')}={value or ''}"
         return self.name if value is None else f"{self.name} = {value}"
 
+    def named(self) -> str:
+        """Return place and name without the value, which may be a secret."""
+        return f"{self.origin}: {replace(self, text=None).spelled().rstrip('=')}"
+
     def __str__(self) -> str:
-        """Return place and words, as every error and notice begins."""
+        """Return place and words, as every error begins."""
         shown = None if self.text is None else repr(self.text)
         return f"{self.origin}: {self.spelled(shown)}"
 

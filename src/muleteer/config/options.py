@@ -157,7 +157,7 @@ class Settings:
         True,
         "Let the app start threads; they always work.",
         short="T",
-        uwsgi="accepted: threads always work",
+        uwsgi="accepted: threads always work, also those the app starts at import",
     )
     harakiri: float | None = option(
         None,
@@ -211,7 +211,8 @@ class Settings:
     die_on_term: bool = option(
         True,
         "SIGTERM stops the server; it always does.",
-        uwsgi="accepted: SIGTERM always stops gracefully, and SIGHUP reloads",
+        uwsgi="accepted: SIGTERM always stops gracefully, as every supervisor expects; there it"
+        " reloads unless this is set",
     )
     no_orphans: bool = option(
         True,

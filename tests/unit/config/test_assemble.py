@@ -138,9 +138,17 @@ def test_an_unknown_name_is_kept_and_said_with_the_nearest_one() -> None:
     settings = settings_of("[uwsgi]\nproceses = 4\n")
     assert settings.opt["proceses"] == b"4"
     assert said(settings) == [
-        "app.ini:2: proceses = '4': there is no such option, kept as a placeholder;"
+        "app.ini:2: proceses: there is no such option, kept as a placeholder;"
         " did you mean 'processes'?"
     ]
+
+
+def test_the_value_of_an_unknown_name_is_not_shown() -> None:
+    """A placeholder may be a secret, so what the start says holds its name only."""
+    environ = {"UWSGI_DB_PASSWORD": "hunter2", "UWSGI_STATS": "hunter2"}
+    notices = said(settings_of("[uwsgi]\npassword = hunter2\n", environ=environ))
+    assert len(notices) == 3
+    assert not any("hunter2" in notice for notice in notices)
 
 
 def test_a_placeholder_that_is_used_is_not_complained_about() -> None:
@@ -152,8 +160,7 @@ def test_a_placeholder_that_is_used_is_not_complained_about() -> None:
 def test_an_option_that_is_not_there_yet_is_said() -> None:
     """An option of uWSGI without effect here is named, with its line."""
     assert said(settings_of("[uwsgi]\nstats = :9\n")) == [
-        "app.ini:2: stats = ':9': muleteer does not have uWSGI's option 'stats' yet;"
-        " it has no effect"
+        "app.ini:2: stats: muleteer does not have uWSGI's option 'stats' yet; it has no effect"
     ]
 
 

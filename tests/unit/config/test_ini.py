@@ -86,7 +86,7 @@ def test_a_file_with_windows_line_ends_and_a_mark_reads_the_same() -> None:
 )
 def test_a_comment_begins_at_a_mark_after_a_blank(text: str, kept: str) -> None:
     """`;` and `#` begin a comment after a blank, outside quoted words, without a backslash."""
-    assert ini.strip_comment(text) == kept
+    assert ini.split_comment(text)[0] == kept
 
 
 def test_an_unknown_magic_variable_is_said_once() -> None:
@@ -104,6 +104,16 @@ def test_a_missing_section_is_said_with_those_that_are_there() -> None:
     assert said(settings) == [
         "app.ini:2: ini = ':production': app.ini has no section [production];"
         " its sections: [uwsgi], [staging]"
+    ]
+
+
+def test_a_comment_that_may_be_none_is_said() -> None:
+    """`password = abc #1` is cut like any comment, but not in silence; the value is not shown."""
+    settings = settings_of("[uwsgi]\nset-ph = a=%(b) ; plain\nb = abc #1\nprocesses = 4 ;four\n")
+    assert settings.opt["b"] == b"abc"
+    assert said(settings) == [
+        "app.ini:3: b: what stands behind ` #` is read as a comment;"
+        " write `# ` to say so, or `\\#` to keep it"
     ]
 
 
