@@ -61,7 +61,7 @@ def _help_row(row: Option) -> str:
     if not row.flag:
         head += f" {_placeholder(row)}"
     default = _written(row.default)
-    words = row.help + (f" [{default}]" if default not in ("", "false") else "")
+    words = row.help + (f" [{default}]" if default not in ("", "false", "0") else "")
     return "\n".join(_help_lines(head, words))
 
 
@@ -150,7 +150,7 @@ and line |
 
 def page() -> str:
     """Return the text of docs/options.md."""
-    parts = [_HEAD]
+    parts = [_HEAD, _differences()]
     for group, rows in _groups(TABLE):
         parts.append(f"## {group}\n")
         parts.append("| option | default | what it does | uWSGI |\n| --- | --- | --- | --- |")
@@ -162,6 +162,23 @@ def page() -> str:
     parts.append("\n## Names that act while the configuration is read\n")
     parts.append(_listed(_ACTING))
     return "\n".join(parts) + "\n"
+
+
+def _differences() -> str:
+    """Return the table of what differs from uWSGI without anything being written."""
+    lines = [
+        "## Same or different, because\n",
+        "| option | here | because |",
+        "| --- | --- | --- |",
+    ]
+    for row in TABLE:
+        verdict, _, reason = row.uwsgi.partition(": ")
+        always = verdict == "accepted" and row.default is True
+        if verdict == "differs" or always:
+            here = "always on" if always else f"`{_written(row.default) or 'not set'}` by default"
+            lines.append(f"| `{row.name}` | {here} | {reason} |")
+    lines.append("\nWhat the tables below call *same* is the same.\n")
+    return "\n".join(lines)
 
 
 def _listed(names: Iterable[str]) -> str:
