@@ -64,7 +64,7 @@ TOUCHING = {
 
 DOORS = {
     "httptools": ("wire.http1",),
-    "setproctitle": ("master.boot", "zygote.zygote"),  # each process names itself
+    "setproctitle": ("ipc.title",),
     "uvicorn": ("serve.asgi",),
     "watchfiles": ("roles.watcher",),
     "nats": ("cluster",),
