@@ -273,6 +273,27 @@ def test_reading_the_own_task_keeps_the_claim(
     assert two.claim(_later()) is None
 
 
+def test_a_task_given_back_is_free_though_a_child_lives_on(
+    open_store: Callable[..., DirectoryStore],
+) -> None:
+    """What a task forked has inherited the lock, and does not keep it."""
+    one, two = open_store(), open_store()
+    one.put({b"n": b"1"})
+    task = _claim(one)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        os.read(reading, 1)
+        os._exit(0)
+    one.settle(task, Outcome.IGNORE)
+    again = two.claim(_later())
+    os.close(writing)
+    os.close(reading)
+    os.waitpid(child, 0)
+    assert again is not None
+
+
 def test_a_claimed_task_is_locked_for_posix_claimers(store: DirectoryStore) -> None:
     """A plain fcntl lock, which is uWSGI's, is refused while we hold the task."""
     path = store.put({b"n": b"1"})
@@ -566,6 +587,17 @@ def test_a_directory_that_is_gone_is_an_error_with_its_name(
         with pytest.raises(StoreUnavailable, match=r"spool: cannot .*No such file"):
             use()
     os.mkdir(path)
+    store.put({b"n": b"2"})
+    assert _drain(store) == [b"2"]
+
+
+def test_a_directory_that_was_replaced_is_the_new_one(store: DirectoryStore, path: bytes) -> None:
+    """Moved away and made anew under the same name: tasks of the new one are heard of."""
+    assert store.claim(_later()) is None
+    os.rename(path, path + b".old")
+    os.mkdir(path)
+    store.put({b"n": b"1"})
+    assert _drain(store) == [b"1"]
     store.put({b"n": b"2"})
     assert _drain(store) == [b"2"]
 

@@ -10,7 +10,8 @@ Rules
    lock until then). A claimer's own open and close is also a "closed
    after writing", so a name that is known already is no news then; else two claimers that skip
    each other's tasks would wake each other for ever.
-2. When the kernel's queue overflowed, the answer is "list everything".
+2. When the kernel's queue overflowed, or a directory was removed or moved away, the answer is
+   "list everything".
 """
 
 from __future__ import annotations
@@ -25,11 +26,16 @@ __all__ = ["Arrival", "Arrivals"]
 _IN_CLOSE_WRITE: Final = 0x8
 _IN_MOVED_TO: Final = 0x80
 _IN_CREATE: Final = 0x100
+_IN_MOVE_SELF: Final = 0x800
 _IN_Q_OVERFLOW: Final = 0x4000
 _IN_IGNORED: Final = 0x8000
 _IN_ONLYDIR: Final = 0x01000000
 _IN_EXCL_UNLINK: Final = 0x04000000
 _IN_ISDIR: Final = 0x40000000
+_WATCHED: Final = (
+    _IN_CREATE | _IN_CLOSE_WRITE | _IN_MOVED_TO | _IN_MOVE_SELF | _IN_ONLYDIR | _IN_EXCL_UNLINK
+)
+_LOST: Final = _IN_Q_OVERFLOW | _IN_IGNORED | _IN_MOVE_SELF
 
 _EVENT: Final = Struct("iIII")
 _BUFFER_BYTES: Final = 65536
@@ -58,8 +64,7 @@ class Arrivals:
         """Hear of what appears in the directory at `path` from now on; False when we cannot."""
         if self.fd is None or _libc is None:
             return False
-        mask = _IN_CREATE | _IN_CLOSE_WRITE | _IN_MOVED_TO | _IN_ONLYDIR | _IN_EXCL_UNLINK
-        descriptor = _libc.inotify_add_watch(self.fd, path, mask)
+        descriptor = _libc.inotify_add_watch(self.fd, path, _WATCHED)
         if descriptor < 0:
             return False
         self._folders[descriptor] = folder
@@ -97,7 +102,7 @@ class Arrivals:
             at += _EVENT.size
             name = chunk[at : at + size].rstrip(b"\0")
             at += size
-            if mask & (_IN_Q_OVERFLOW | _IN_IGNORED):
+            if mask & _LOST:
                 self._folders.pop(descriptor, None)
                 complete = False
             elif (folder := self._folders.get(descriptor)) is not None and name:

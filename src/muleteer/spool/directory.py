@@ -27,7 +27,7 @@ from typing import Final
 from muleteer.errors import Malformed, StoreUnavailable, Truncated
 from muleteer.spool import names
 from muleteer.spool.arrivals import Arrival, Arrivals
-from muleteer.spool.filelock import is_locked, try_lock
+from muleteer.spool.filelock import is_locked, try_lock, unlock
 from muleteer.spool.index import Index
 from muleteer.spool.store import Outcome, Task, with_specials
 from muleteer.wire.spoolfile import decode_task, encode_task
@@ -159,7 +159,9 @@ class DirectoryStore:
     def close(self) -> None:
         """Close the descriptors; the locks fall with them."""
         while self._held:
-            os.close(self._held.popitem()[1])
+            _, fd = self._held.popitem()
+            unlock(fd)
+            os.close(fd)
         if self._arrivals is not None:
             self._arrivals.close()
             self._arrivals = None
@@ -282,13 +284,15 @@ class DirectoryStore:
     # -- the end of a claim --------------------------------------------------------------
 
     def _keep(self, fd: int, task: Task, outcome: Outcome, at: float | None, error: str) -> None:
-        os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR)
-        if at is not None:
-            os.utime(fd, (at, at))
-        if (
-            outcome is Outcome.RETRY
-        ):  # last: the disk may be full, and the task is kept all the same
-            self._rewrite(task, at, error)
+        """Leave the file as it was, due `at`; then, disk permitting, the one that counts."""
+        try:
+            os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR)
+            if at is not None:
+                os.utime(fd, (at, at))
+            if outcome is Outcome.RETRY:
+                self._rewrite(task, at, error)
+        finally:
+            unlock(fd)
 
     def _rewrite(self, task: Task, at: float | None, error: str) -> None:
         """Replace the task's file by one that counts an attempt more."""

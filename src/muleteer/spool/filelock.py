@@ -17,7 +17,7 @@ import sys
 from struct import Struct
 from typing import Final
 
-__all__ = ["is_locked", "try_lock"]
+__all__ = ["is_locked", "try_lock", "unlock"]
 
 _SET_OWN: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)
 
@@ -26,16 +26,18 @@ if sys.platform == "linux":
     _FLOCK = Struct("hhqqi")
     _TYPE = 0
     _WRITE_LOCK = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) + bytes(8)
+    _NO_LOCK = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0) + bytes(8)
 else:
     _FLOCK = Struct("qqihh")
     _TYPE = 3
     _WRITE_LOCK = _FLOCK.pack(0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET) + bytes(8)
+    _NO_LOCK = _FLOCK.pack(0, 0, 0, fcntl.F_UNLCK, os.SEEK_SET) + bytes(8)
 
 
 def try_lock(fd: int) -> bool:
     """Whether the file is now locked by us; False when another holds it. Never blocks.
 
-    The lock ends when `fd` is closed in every process that inherited it, or with those processes.
+    The lock ends by `unlock`, or when `fd` is closed in every process that inherited it.
     """
     try:
         if _SET_OWN is None:
@@ -45,6 +47,11 @@ def try_lock(fd: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def unlock(fd: int) -> None:
+    """End our lock, also for the children that inherited `fd` and may live on."""
+    fcntl.fcntl(fd, fcntl.F_SETLK if _SET_OWN is None else _SET_OWN, _NO_LOCK)
 
 
 def is_locked(fd: int) -> bool:
