@@ -79,7 +79,8 @@ class Runtime:
 
         May block for a bounded time, then raises `ChannelFull`.
         """
-        target = self.registry.target_of(signum)
+        registered = self.registry.signals.get(signum)
+        target = registered.target if registered else self.switchboard.targets.get(signum)
         for pipe in resolve(target, self.switchboard.population):
             self.switchboard.signals[pipe].send(signum)
 

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import fcntl
 import json
+import mmap
 import os
 import select
 import socket
 import struct
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 from muleteer.errors import ChannelFull
-from muleteer.ipc.targets import Population
+from muleteer.ipc.targets import Population, TargetTable
 
-__all__ = ["Bell", "Endpoint", "Lifeline", "SignalPipe", "Switchboard", "message_pair"]
+__all__ = ["Bell", "Endpoint", "Lifeline", "Mailbox", "SignalPipe", "Switchboard", "message_pair"]
 
 SEND_PATIENCE_S = 5.0
 """How long a sender waits for room in a full channel before it is told."""
@@ -45,24 +47,42 @@ class _Pipe:
 
 
 class SignalPipe(_Pipe):
-    """The queue of one target's signals: two bytes each, first come, first served."""
+    """The queue of one target's signals: two bytes each, first come, first served.
 
-    __slots__ = ("name",)
+    A tick of the clock is queued once: as long as nobody took it, the next one is the same tick,
+    so that a slow handler is not followed by a burst.
+    """
+
+    __slots__ = ("_ticked", "_ticks", "name")
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+        self._ticks = mmap.mmap(-1, 1 << 16)  # a byte per number; untouched pages cost nothing
+        self._ticked: set[int] = set()  # the numbers of our own ticks; only the master has any
 
     def send(self, signum: int, patience_s: float = SEND_PATIENCE_S) -> None:
-        """Queue a signal.
+        """Queue a signal; atomic.
 
-        Atomic. Blocks up to `patience_s` while the queue is full, then raises `ChannelFull`.
+        Blocks up to `patience_s` while the queue is full, then raises `ChannelFull`.
         """
         data = _NUMBER.pack(signum)
         try:
             os.write(self.write_fd, data)
         except BlockingIOError:
             self._send_late(data, patience_s)
+
+    def send_tick(self, signum: int) -> None:
+        """Queue a tick of the clock unless the last one still waits; never blocks."""
+        if self._ticks[signum]:
+            return
+        self._ticked.add(signum)
+        self._ticks[signum] = 1  # before it can be taken
+        try:
+            self.send(signum, patience_s=0.0)
+        except ChannelFull:
+            self._ticks[signum] = 0
+            raise
 
     def _send_late(self, data: bytes, patience_s: float) -> None:
         poll = select.poll()
@@ -83,7 +103,14 @@ class SignalPipe(_Pipe):
             data = os.read(self.read_fd, 2)
         except BlockingIOError:
             return None
-        return int(_NUMBER.unpack(data)[0])
+        signum = int(_NUMBER.unpack(data)[0])
+        self._ticks[signum] = 0
+        return signum
+
+    def forget_ticks(self) -> None:
+        """Take no tick for waiting: a reader died, perhaps between taking one and saying so."""
+        for signum in self._ticked:
+            self._ticks[signum] = 0
 
     def waiting(self) -> int:
         """Count the signals nobody took yet."""
@@ -158,16 +185,12 @@ class Endpoint:
                 self.sock.send(data)
                 return
             except BlockingIOError:
-                self._wait_for_room(end)
+                if not _wait_for_room(self.sock, end):
+                    raise ChannelFull(
+                        "a message was not taken in time: the process it is for is stuck"
+                    ) from None
             except (BrokenPipeError, ConnectionError):
                 return
-
-    def _wait_for_room(self, end: float) -> None:
-        poll = select.poll()
-        poll.register(self.sock, select.POLLOUT)
-        left = end - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            raise ChannelFull("a message was not taken in time: the process it is for is stuck")
 
     def take_all(self) -> Iterator[dict[str, Any]]:
         """Take every message that is there; never blocks. Nothing comes when the other is gone."""
@@ -194,19 +217,110 @@ def message_pair() -> tuple[Endpoint, Endpoint]:
     return Endpoint(ours), Endpoint(theirs)
 
 
+class Mailbox:
+    """A queue of messages for mules: whole, in order, of any size; it outlives its readers.
+
+    A small message travels in the socket, a large one as a nameless file beside it.
+    """
+
+    __slots__ = ("_reader", "_writer", "name")
+
+    _INLINE = 32 * 1024
+    _WANTED_BUFFER = 4 << 20  # the kernel gives what it allows
+    _SMALL, _LARGE = b"s", b"L"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        ours, theirs = message_pair()
+        self._reader, self._writer = ours.sock, theirs.sock
+        self._writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._WANTED_BUFFER)
+
+    def fileno(self) -> int:
+        """The descriptor to wait on for a message."""
+        return self._reader.fileno()
+
+    def send(self, message: bytes, patience_s: float = SEND_PATIENCE_S) -> None:
+        """Queue a message; atomic.
+
+        Blocks up to `patience_s` while the queue is full, then raises `ChannelFull`.
+        """
+        if len(message) <= self._INLINE:
+            self._send(self._SMALL + message, [], patience_s)
+            return
+        with _nameless_file(message) as file:
+            self._send(self._LARGE, [file.fileno()], patience_s)
+
+    def _send(self, data: bytes, fds: list[int], patience_s: float) -> None:
+        end = time.monotonic() + patience_s
+        while True:
+            try:
+                socket.send_fds(self._writer, [data], fds)
+                return
+            except BlockingIOError:
+                if not _wait_for_room(self._writer, end):
+                    raise ChannelFull(
+                        f"the message queue of {self.name!r} stayed full for {patience_s:g} s:"
+                        " its mules are stuck or too slow; nothing was sent"
+                    ) from None
+
+    def take(self) -> bytes | None:
+        """Take the oldest message, or None when another mule was faster; never blocks."""
+        try:
+            data, fds, _, _ = socket.recv_fds(self._reader, self._INLINE + 1, 1)
+        except BlockingIOError:
+            return None
+        if not fds:
+            return data[1:]
+        with os.fdopen(fds[0], "rb") as file:
+            file.seek(0)
+            return file.read()
+
+    def close(self) -> None:
+        """Close both ends in this process."""
+        self._reader.close()
+        self._writer.close()
+
+
+def _nameless_file(content: bytes) -> IO[bytes]:
+    """Return a file that has no name and lives as long as somebody holds it."""
+    if hasattr(os, "memfd_create"):
+        file: IO[bytes] = os.fdopen(os.memfd_create("muleteer message"), "w+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    file.write(content)
+    file.flush()
+    return file
+
+
+def _wait_for_room(sock: socket.socket, end: float) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    left = end - time.monotonic()
+    return left > 0 and bool(poll.poll(left * 1000))
+
+
 class Switchboard:
     """All channels of a server; every process has it by inheritance."""
 
     def __init__(self, population: Population, spooler_dirs: Iterable[str]) -> None:
         self.population = population
         self.signals = {name: SignalPipe(name) for name in population.pipes}
+        self.targets = TargetTable(1 << 16)
+        self.mail = {name: Mailbox(name) for name in population.mailboxes}
         self.spooler_bells = {path: Bell() for path in spooler_dirs}
         self.control_in, self.control_out = message_pair()
         self.lifeline = Lifeline()
 
+    def forget_ticks(self) -> None:
+        """Let the clock's next ticks through: the reader of a tick may have died with it."""
+        for pipe in self.signals.values():
+            pipe.forget_ticks()
+
     def close(self) -> None:
         """Close everything in this process."""
-        for pipe in [*self.signals.values(), *self.spooler_bells.values()]:
+        for pipe in (*self.signals.values(), *self.spooler_bells.values()):
             pipe.close()
+        for mailbox in self.mail.values():
+            mailbox.close()
         self.control_in.close()
         self.control_out.close()

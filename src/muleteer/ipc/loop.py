@@ -83,7 +83,7 @@ class Loop:
     """One thread's loop; nothing of it may be called from another thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self.now = clock
         self._poller = _new_poller()
         self._handlers: dict[int, OnReady] = {}
         self._shared: dict[int, OnReady] = {}
@@ -136,7 +136,7 @@ class Loop:
         if late is not None:
             self._look_at_shared(late)
         if self._timers:
-            self._run_timers(self._clock())
+            self._run_timers(self.now())
         if self._soon:
             self._run_soon()
 
@@ -161,7 +161,7 @@ class Loop:
             return 0.0
         if not self._timers:
             return -1.0 if timeout is None else timeout
-        until = max(0.0, self._timers[0][0] - self._clock())
+        until = max(0.0, self._timers[0][0] - self.now())
         return until if timeout is None or until < timeout else timeout
 
     def _look_at_shared(self, late: list[tuple[int, int]]) -> None:

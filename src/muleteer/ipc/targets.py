@@ -7,16 +7,26 @@ Runs in: anywhere.
 
 from __future__ import annotations
 
+import mmap
 import re
 from dataclasses import dataclass
 
 from muleteer.errors import UnknownTarget
 
-__all__ = ["ANY_WORKER", "Population", "resolve"]
+__all__ = ["ANY_MULE", "ANY_WORKER", "Farm", "Population", "TargetTable", "resolve"]
 
 ANY_WORKER = "worker"
+ANY_MULE = "mule"
 
-_NUMBERED = re.compile(r"(worker)(\d+)\Z")
+_NUMBERED = re.compile(r"(worker|mule|farm)(\d+)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """A named group of mules."""
+
+    name: str
+    mules: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,35 +35,118 @@ class Population:
 
     workers: int
     spoolers: int = 0
+    spooler_dirs: tuple[str, ...] = ()
+    mules: int = 0
+    farms: tuple[Farm, ...] = ()
 
     @property
     def pipes(self) -> list[str]:
         """The names of all signal pipes this server needs."""
-        each = [f"worker{n}" for n in range(1, self.workers + 1)]
-        return [ANY_WORKER, *each, "spooler"]
+        workers = [f"worker{n}" for n in range(1, self.workers + 1)]
+        mules = [f"mule{n}" for n in range(1, self.mules + 1)]
+        farms = [f"farm_{farm.name}" for farm in self.farms]
+        spoolers = [spooler_pipe(path) for path in self.spooler_dirs]
+        return [ANY_WORKER, *workers, ANY_MULE, *mules, *farms, "spooler", *spoolers]
+
+    @property
+    def mailboxes(self) -> list[str]:
+        """The names of all message queues this server needs."""
+        if not self.mules:
+            return []
+        mules = [f"mule{n}" for n in range(1, self.mules + 1)]
+        return [ANY_MULE, *mules, *(f"farm_{farm.name}" for farm in self.farms)]
+
+    def farms_of(self, mule: int) -> list[Farm]:
+        """The farms a mule is in."""
+        return [farm for farm in self.farms if mule in farm.mules]
+
+
+def spooler_pipe(path: str) -> str:
+    """Return the name of the pipe that reaches the spoolers of one directory."""
+    return f"spooler {path}"
 
 
 def resolve(target: str, population: Population) -> list[str]:
     """Return the pipes a signal for `target` is written to; `UnknownTarget` says what there is.
 
-    `''`, `worker` and `worker0` mean the first worker that is idle, as in uWSGI (`core/signal.c`).
+    `''`, `worker` and `worker0` mean the first worker that is idle, `mule` and `mule0` the first
+    idle mule, as in uWSGI (`core/signal.c`).
     """
+    found = _groups(target, population) or _numbered(target, population)
+    found = found or _farm_or_spooler(target, population)
+    if found:
+        return found
+    raise UnknownTarget(f"signal target {target!r} reaches nobody: {_who_is_there(population)}")
+
+
+def _groups(target: str, population: Population) -> list[str]:
     if target in ("", "worker", "worker0"):
         return [ANY_WORKER]
     if target in ("workers", "active-workers"):
         return [f"worker{n}" for n in range(1, population.workers + 1)]
-    if target == "spooler":
-        return _spooler(population)
-    numbered = _NUMBERED.match(target)
-    if numbered and 1 <= int(numbered[2]) <= population.workers:
-        return [f"worker{int(numbered[2])}"]
-    raise UnknownTarget(
-        f"signal target {target!r} reaches nobody: this server has worker1 to"
-        f" worker{population.workers}; write '' (any worker), 'workerN', 'workers' or 'spooler'"
+    if target in ("mule", "mule0") and population.mules:
+        return [ANY_MULE]
+    if target == "mules":
+        return [f"mule{n}" for n in range(1, population.mules + 1)]
+    return []
+
+
+def _numbered(target: str, population: Population) -> list[str]:
+    match = _NUMBERED.match(target)
+    if match is None:
+        return []
+    kind, number = match[1], int(match[2])
+    if kind == "farm":
+        return [f"farm_{f.name}" for f in population.farms[number - 1 : number] if number]
+    there = population.workers if kind == "worker" else population.mules
+    return [f"{kind}{number}"] if 1 <= number <= there else []
+
+
+def _farm_or_spooler(target: str, population: Population) -> list[str]:
+    if target.startswith("farm_"):
+        return [target] if target in (f"farm_{f.name}" for f in population.farms) else []
+    if target == "spooler" and population.spoolers:
+        return ["spooler"]
+    return [spooler_pipe(target)] if target in population.spooler_dirs else []
+
+
+def _who_is_there(population: Population) -> str:
+    there = [f"worker1 to worker{population.workers}" if population.workers else "no worker"]
+    if population.mules:
+        there.append(f"mule1 to mule{population.mules}")
+    there += [f"farm_{farm.name}" for farm in population.farms]
+    there += ["spooler"] if population.spoolers else []
+    missing = [] if population.mules else ["`mules = N` makes mules"]
+    missing += [] if population.spoolers else ["`spooler = DIR` makes one"]
+    hint = f" ({'; '.join(missing)})" if missing else ""
+    return (
+        f"this server has {', '.join(there)}{hint}; write '' (any worker), 'workers',"
+        " 'workerN', 'spooler', 'mule', 'muleN', 'mules' or 'farm_NAME'"
     )
 
 
-def _spooler(population: Population) -> list[str]:
-    if not population.spoolers:
-        raise UnknownTarget("signal target 'spooler' reaches nobody: set `spooler = DIR`")
-    return ["spooler"]
+class TargetTable:
+    """The target of every signal, for whoever did not see its registration; shared by all.
+
+    A process looks at its own registry first.  What a child registers after the fork stands here
+    for the others, and the master's clock reads it when a timer is due.
+    """
+
+    LONGEST = 255
+    _SLOT = LONGEST + 1
+
+    def __init__(self, numbers: int) -> None:
+        self._page = mmap.mmap(-1, numbers * self._SLOT)  # untouched pages cost nothing
+
+    def set(self, signum: int, target: str) -> None:
+        """Write a target down; `UnknownTarget` for one that is too long for the table."""
+        text = target.encode()
+        if len(text) > self.LONGEST:
+            raise UnknownTarget(f"signal target {target!r} is longer than {self.LONGEST} bytes")
+        start = signum * self._SLOT
+        self._page[start : start + self._SLOT] = text.ljust(self._SLOT, b"\0")
+
+    def get(self, signum: int) -> str:
+        """Return a signal's target; '' (any worker) for a number nobody registered, as uWSGI."""
+        start = signum * self._SLOT
+        return self._page[start : start + self._SLOT].rstrip(b"\0").decode(errors="replace")

@@ -303,7 +303,7 @@ class Master:
             return  # its death was heard in this very turn, and closed the link
         for message in link.take_all():
             match message["op"]:
-                case "source":
+                case "source" | "signal":
                     self._declared[pid].append(message)
                 case "loaded":
                     self._zygote_loaded(pid, message)
@@ -319,7 +319,7 @@ class Master:
         if zygote is None or zygote.phase is not ZygotePhase.LOADING:
             return
         zygote.phase, zygote.since = ZygotePhase.READY, time.monotonic()
-        sources, settings = self._declared.pop(pid), self._next_settings.pop(pid)
+        declared, settings = self._declared.pop(pid), self._next_settings.pop(pid)
         if zygote.replaces:
             if message["fingerprint"] == self.roster.fingerprint:
                 return
@@ -330,8 +330,16 @@ class Master:
         self.roster.generation = zygote.generation
         self.roster.fingerprint = message["fingerprint"]
         self.roster.zygote_history.quick_deaths = 0
+        self._publish(declared)
+
+    def _publish(self, declared: list[dict[str, Any]]) -> None:
+        """A new generation serves: its signals and its clock take the place of the old ones."""
+        signals = [message for message in declared if message["op"] == "signal"]
+        sources = [message for message in declared if message["op"] == "source"]
+        for message in signals:
+            self.shared.switchboard.targets.set(message["signum"], message["target"])
         self.router.replace(sources)
-        journal.registered(message["signals"], [_in_words(source) for source in sources])
+        journal.registered(len(signals), [_in_words(source) for source in sources])
 
     def _zygote_failed(self, pid: int, why: str) -> None:
         zygote = self.roster.zygote_by_pid(pid)
@@ -409,6 +417,7 @@ class Master:
         child = self.roster.child_by_pid(pid)
         if child is None:
             return
+        self.shared.switchboard.forget_ticks()
         now = time.monotonic()
         expected = child.phase in (Phase.RETIRING, Phase.KILLED)
         history = self.roster.seat_history(child.seat)

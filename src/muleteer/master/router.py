@@ -48,14 +48,14 @@ class Router:
     def send_due(self) -> None:
         """Send every signal that is due; never blocks: a full queue is logged and passed over."""
         for due in self.clock.due(time.monotonic(), time.time()):
-            self._send(due.signum, due.target or "")
+            self._send(due.signum, self._switchboard.targets.get(due.signum))
         for missed in self.clock.take_missed():
             journal.cron_missed(missed.signum, missed.late_s)
 
     def _send(self, signum: int, target: str) -> None:
         try:
             for pipe in resolve(target, self._switchboard.population):
-                self._switchboard.signals[pipe].send(signum, patience_s=0.0)
+                self._switchboard.signals[pipe].send_tick(signum)
         except (ChannelFull, UnknownTarget) as error:
             journal.signal_not_sent(signum, str(error))
 

@@ -64,6 +64,7 @@ class Zygote:
         self.runtime = runtime
         self.settings: Settings = runtime.settings
         self.listeners = listeners
+        runtime.listeners = [listener.sock for listener in listeners]
         self.orders = orders
         self.application: Callable[..., Any] | None = None
         self.children: set[int] = set()
@@ -140,6 +141,8 @@ class Zygote:
 
     def _report(self) -> None:
         registry = self.runtime.registry
+        for signum, entry in registry.signals.items():
+            self._tell("signal", signum=signum, target=entry.target)
         for source in registry.sources:
             self._tell("source", **source_message(source, registry))
         self._tell("loaded", signals=len(registry.signals), fingerprint=self._fingerprint())
