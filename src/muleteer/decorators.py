@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial, update_wrapper, wraps
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 try:
     import uwsgi
@@ -30,6 +30,7 @@ except ImportError:  # outside the server
 
 __all__ = [
     "Spooled",
+    "SpooledCall",
     "cron",
     "erlang",
     "farm",
@@ -376,8 +377,12 @@ _SPECIAL = ("spooler", "priority", "at", "body")
 _UWSGI_LIMIT = 0xFFFF
 
 
+Storable = str | bytes | bytearray | memoryview | float | date | timedelta | os.PathLike[str]
+"""What a task's value may be; a float stands for an int, too, and a date for a datetime."""
+
+
 class Spooled(Generic[P, R]):
-    """A function whose calls are tasks.
+    """A function whose calls are tasks; it gets what was enqueued as one dict.
 
     Under a server, calling it enqueues, as uWSGI's own decorator has it, and so does `.spool(…)`;
     `.f(…)` runs it here and now. Without a server calling it runs it.
@@ -387,10 +392,9 @@ class Spooled(Generic[P, R]):
     __module__: str
     __qualname__: str
 
-    def __init__(self, function: Callable[P, R], returns: str, pass_arguments: bool) -> None:
+    def __init__(self, function: Callable[P, R], returns: str) -> None:
         update_wrapper(self, function)
         self.f = function
-        self.pass_arguments = pass_arguments
         self._returns = returns
         _remember(self)
         try:
@@ -402,56 +406,38 @@ class Spooled(Generic[P, R]):
         """Enqueue (under a server) and return the task's path, or run (without one)."""
         if uwsgi is None:
             return self.f(*args, **kwargs)
-        return self.spool(*args, **kwargs)
+        return self._enqueue(self._message(args, kwargs))
 
-    def spool(self, *args: Any, **kwargs: Any) -> bytes:
-        """Enqueue a call and return its task's path; nothing is kept when it raises.
+    def spool(self, message: Mapping[Any, Any] | None = None, /, **more: Storable) -> bytes:
+        """Enqueue a task, a dict, keywords or both, and return its path.
 
-        Plain: a dict, keywords, or both. With `pass_arguments=True`: whatever the function takes.
-        `at`, `priority`, `spooler` and `body` are the spooler's own in either form.
-        ValueError names what cannot be stored.
+        `at` (Unix seconds, a datetime, a timedelta), `priority`, `spooler` and `body` are the
+        spooler's. ValueError names what cannot be stored, and then nothing is.
         """
+        return self._enqueue(self._message(() if message is None else (message,), more))
+
+    def run(self, task: dict[str, Any]) -> int:
+        """Run one task in the spooler; returns what the spooler is to do with it."""
+        returned = self._call(task)
+        if "ud_spool_ret" in task:
+            return int(task["ud_spool_ret"])
+        if not isinstance(returned, int):
+            raise TypeError(
+                f"{self.__name__} returned {returned!r}; a @spoolraw function returns"
+                " uwsgi.SPOOL_OK, uwsgi.SPOOL_RETRY or uwsgi.SPOOL_IGNORE"
+            )
+        return returned
+
+    def _enqueue(self, message: Mapping[Any, Any]) -> bytes:
         if not hasattr(uwsgi, "spool"):
             self._refuse_without_spooler()
-        task = (
-            self._packed(*args, **kwargs) if self.pass_arguments else self._plain(*args, **kwargs)
-        )
-        task_vars = {_stored_key(key): _stored(key, value) for key, value in task.items()}
-        task_vars[b"ud_spool_func"] = self.__name__.encode()
-        task_vars[_FULL_NAME.encode()] = _full_name(self).encode()
+        task = {_stored_key(key): _stored(key, value) for key, value in message.items()}
+        task[b"ud_spool_func"] = self.__name__.encode()
+        task[_FULL_NAME.encode()] = _full_name(self).encode()
         if self._returns:
-            task_vars[b"ud_spool_ret"] = str(getattr(uwsgi, self._returns)).encode()
-        _refuse_truncation(task_vars)
-        return bytes(uwsgi.spool(task_vars))
-
-    def _plain(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        if not args:
-            return kwargs
-        if len(args) > 1 or not isinstance(args[0], Mapping):
-            raise TypeError(
-                f"{self.__name__}.spool() takes one dict and keywords;"
-                " for other arguments decorate it with @spool(pass_arguments=True)"
-            )
-        return {**args[0], **kwargs}
-
-    def _packed(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        special = {key: kwargs.pop(key) for key in _SPECIAL if key in kwargs}
-        extra = kwargs.pop("message_dict", {})
-        return {**extra, **special, "args": self._pickled(args), "kwargs": self._pickled(kwargs)}
-
-    def _pickled(self, arguments: tuple[Any, ...] | dict[str, Any]) -> bytes:
-        try:
-            return pickle.dumps(arguments)
-        except Exception as error:  # an object's own code decides what it raises
-            raise ValueError(f"{self.__name__}.spool(): {error}; pass a name or an id") from error
-
-    def _unpickled(self, task: dict[str, Any]) -> tuple[Any, Any]:
-        """Only for a function that asked for pickles; a task of another kind never gets here."""
-        if "args" not in task or "kwargs" not in task:
-            raise ValueError(
-                f"{self.__name__} has pass_arguments=True, and the task was enqueued without it"
-            )
-        return pickle.loads(task["args"]), pickle.loads(task["kwargs"])
+            task[b"ud_spool_ret"] = str(getattr(uwsgi, self._returns)).encode()
+        _refuse_truncation(task)
+        return bytes(uwsgi.spool(task))
 
     def _refuse_without_spooler(self) -> NoReturn:
         if uwsgi is None:
@@ -463,28 +449,74 @@ class Spooled(Generic[P, R]):
             f"{self.__name__}.spool(): no spooler is configured; set `spooler = DIR`"
         )
 
-    def run(self, task: dict[str, Any]) -> int:
-        """Run one task in the spooler; returns what the spooler is to do with it."""
-        function: Callable[..., Any] = self.f
-        if self.pass_arguments:
-            args, kwargs = self._unpickled(task)
-            returned = function(*args, **kwargs)
-        else:
-            returned = function({key: _text(value) for key, value in task.items()})
-        if "ud_spool_ret" in task:
-            return int(task["ud_spool_ret"])
-        if not isinstance(returned, int):
+    def _message(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[Any, Any]:
+        """Return a call as what is enqueued; what was passed is not changed."""
+        if not args:
+            return {**kwargs}
+        if len(args) > 1 or not isinstance(args[0], Mapping):
             raise TypeError(
-                f"{self.__name__} returned {returned!r}; a @spoolraw function returns"
-                " uwsgi.SPOOL_OK, uwsgi.SPOOL_RETRY or uwsgi.SPOOL_IGNORE"
+                f"{self.__name__}.spool() takes one dict and keywords;"
+                " for other arguments decorate it with @spool(pass_arguments=True)"
             )
-        return returned
+        return {**args[0], **kwargs}
+
+    def _call(self, task: dict[str, Any]) -> Any:
+        """Run the function on a task."""
+        function: Callable[..., Any] = self.f
+        return function({key: _text(value) for key, value in task.items()})
+
+
+class SpooledCall(Spooled[P, R]):
+    """A function whose calls are tasks; it gets the arguments it was called with."""
+
+    @overload  # type: ignore[override]
+    def spool(self, *args: P.args, **kwargs: P.kwargs) -> bytes: ...
+    @overload
+    def spool(self, *args: Any, at: Storable, **kwargs: Any) -> bytes: ...
+    @overload
+    def spool(self, *args: Any, priority: str | bytes | int, **kwargs: Any) -> bytes: ...
+    @overload
+    def spool(self, *args: Any, spooler: str | bytes, **kwargs: Any) -> bytes: ...
+    @overload
+    def spool(self, *args: Any, body: str | bytes, **kwargs: Any) -> bytes: ...
+    def spool(self, *args: Any, **kwargs: Any) -> bytes:
+        """Enqueue a call, its arguments pickled, and return its task's path.
+
+        `at`, `priority`, `spooler` and `body` are the spooler's and do not reach the function.
+        ValueError says what cannot be stored, and then nothing is.
+        """
+        return self._enqueue(self._message(args, kwargs))
+
+    def _message(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[Any, Any]:
+        special = {key: kwargs[key] for key in _SPECIAL if key in kwargs}
+        extra = kwargs.get("message_dict", {})
+        own = {key: kwargs[key] for key in kwargs if key not in (*_SPECIAL, "message_dict")}
+        return {**extra, **special, "args": self._pickled(args), "kwargs": self._pickled(own)}
+
+    def _pickled(self, arguments: tuple[Any, ...] | dict[str, Any]) -> bytes:
+        try:
+            return pickle.dumps(arguments)
+        except Exception as error:  # an object's own code decides what it raises
+            raise ValueError(f"{self.__name__}.spool(): {error}; pass a name or an id") from error
+
+    def _call(self, task: dict[str, Any]) -> Any:
+        """Run the function; only one that asked for pickles has any opened."""
+        if "args" not in task or "kwargs" not in task:
+            raise ValueError(
+                f"{self.__name__} has pass_arguments=True, and the task was enqueued without it"
+            )
+        function: Callable[..., Any] = self.f
+        return function(*pickle.loads(task["args"]), **pickle.loads(task["kwargs"]))
 
 
 @overload
 def spool(function: Callable[P, R], /) -> Spooled[P, R]: ...
 @overload
-def spool(*, pass_arguments: bool = False) -> Callable[[Callable[P, R]], Spooled[P, R]]: ...
+def spool(*, pass_arguments: Literal[True]) -> Callable[[Callable[P, R]], SpooledCall[P, R]]: ...
+@overload
+def spool(
+    *, pass_arguments: Literal[False] = False
+) -> Callable[[Callable[P, R]], Spooled[P, R]]: ...
 def spool(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
     """Let calls be tasks that are done once the function returned; an exception runs them again.
 
@@ -497,27 +529,40 @@ def spool(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
 @overload
 def spoolforever(function: Callable[P, R], /) -> Spooled[P, R]: ...
 @overload
-def spoolforever(*, pass_arguments: bool = False) -> Callable[[Callable[P, R]], Spooled[P, R]]: ...
+def spoolforever(
+    *, pass_arguments: Literal[True]
+) -> Callable[[Callable[P, R]], SpooledCall[P, R]]: ...
+@overload
+def spoolforever(
+    *, pass_arguments: Literal[False] = False
+) -> Callable[[Callable[P, R]], Spooled[P, R]]: ...
 def spoolforever(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
     """Let calls be tasks that are run again and again, at the spooler's frequency."""
     return _spooled(function, "SPOOL_RETRY", pass_arguments)
 
 
 @overload
-def spoolraw(function: Callable[P, R], /) -> Spooled[P, R]: ...
+def spoolraw(function: Callable[P, int], /) -> Spooled[P, int]: ...
 @overload
-def spoolraw(*, pass_arguments: bool = False) -> Callable[[Callable[P, R]], Spooled[P, R]]: ...
+def spoolraw(
+    *, pass_arguments: Literal[True]
+) -> Callable[[Callable[P, int]], SpooledCall[P, int]]: ...
+@overload
+def spoolraw(
+    *, pass_arguments: Literal[False] = False
+) -> Callable[[Callable[P, int]], Spooled[P, int]]: ...
 def spoolraw(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
     """Let calls be tasks; the function's SPOOL_OK, SPOOL_RETRY or SPOOL_IGNORE ends each run."""
     return _spooled(function, "", pass_arguments)
 
 
 def _spooled(function: Any, returns: str, pass_arguments: bool) -> Any:
+    kind = SpooledCall if pass_arguments else Spooled
     if function is None:
-        return lambda function: Spooled(function, returns, pass_arguments)
+        return lambda function: kind(function, returns)
     if not callable(function):
         raise TypeError(f"@spool decorates a function, not {function!r}")
-    return Spooled(function, returns, pass_arguments)
+    return kind(function, returns)
 
 
 def _remember(new: Spooled[..., Any]) -> None:
@@ -596,7 +641,7 @@ def _text(value: Any) -> Any:
 
 def _stored_key(key: Any) -> bytes:
     if isinstance(key, str):
-        return key.encode()
+        return _encoded(key, key)
     if isinstance(key, bytes):
         return key
     raise ValueError(f"spool: the key {key!r} is of type {type(key).__name__}; use str or bytes")
@@ -607,7 +652,7 @@ def _stored(key: Any, value: Any) -> bytes:
     if key in ("at", b"at"):
         value = _due(value)
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
+        return _encoded(key, value)
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -620,6 +665,14 @@ def _stored(key: Any, value: Any) -> bytes:
         f"spool: the value of {key!r} is of type {type(value).__name__} and cannot be stored;"
         " str, bytes, numbers, dates and paths are; @spool(pass_arguments=True) takes any object"
     )
+
+
+def _encoded(key: Any, text: str) -> bytes:
+    """UTF-8; what `os.fsdecode` made of odd file names becomes their bytes again."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"spool: {key!r} holds text that is no Unicode: {error}") from None
 
 
 def _due(value: Any) -> Any:
