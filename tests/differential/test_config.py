@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -107,6 +108,65 @@ def test_each_ini_reads_as_under_uwsgi(name: str, tmp_path: Path) -> None:
     assert theirs == {key: value for key, value in expected.items() if value is not None}
     for key, value in differs.items():
         assert ours.get(key) != value, f"{key} is the same on both sides"
+
+
+# -- values made at random -----------------------------------------------------------------------
+
+NAMES_SET = {"alpha": "3", "beta": "word", "gamma": "%(alpha)1", "delta": "-20"}
+PIECES = [
+    "x",
+    "7",
+    "-3",
+    " ",
+    "  ",
+    "/",
+    "a=b",
+    "%%",
+    "$(FRUIT)",
+    "$(NOPE)",
+    "$(",
+    "$()",
+    "%(",
+    "(",
+    ")",
+    "%( )",
+    "@",
+    "$",
+    "[s]",
+    '"q"',
+    "it's",
+    "é",
+    "%%d",
+    "%s",
+    "%n",
+]
+
+
+def _made_up_value(chance: random.Random) -> str:
+    """Return a value of placeholders, sums and whatever else stands in one."""
+    pieces = []
+    for _ in range(chance.randrange(1, 5)):
+        if chance.random() < 0.5:
+            pieces.append(chance.choice(PIECES))
+            continue
+        tokens = [chance.choice([*NAMES_SET, "10", "0"])]
+        for _ in range(chance.randrange(4)):
+            tokens.append(chance.choice(["+", "-", "*", "/", "++", "--"]))
+            if chance.random() < 0.8:
+                tokens.append(chance.choice([*NAMES_SET, "2", "5"]))
+        pieces.append(f"%({' '.join(tokens)})")
+    return "".join(pieces)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_made_up_values_read_as_under_uwsgi(seed: int, tmp_path: Path) -> None:
+    """Placeholders, sums, magic variables and `$(ENV)` in any mixture give the same value."""
+    chance = random.Random(seed)
+    values = {**NAMES_SET, **{f"k{n}": _made_up_value(chance) for n in range(80)}}
+    lines = [f"{name} = {value}" for name, value in values.items()]
+    (tmp_path / "app.ini").write_text("\n".join(["[uwsgi]", *lines, ""]))
+    argv = ["--ini", "app.ini"]
+    assert uwsgis_opt(tmp_path, argv) == our_opt(tmp_path, argv)
 
 
 # -- the command line -------------------------------------------------------------------------

@@ -138,7 +138,7 @@ class Placeholders:
         text, operator = "", ""
         for token in tokens:
             if token in ("++", "--"):
-                text = str(_number(text) + (1 if token == "++" else -1))
+                text, operator = str(_number(text) + (1 if token == "++" else -1)), ""
             elif token in ("+", "-", "*", "/"):
                 operator = token
             elif token:

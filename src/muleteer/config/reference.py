@@ -131,7 +131,8 @@ and are never cut |
 `%V` is muleteer's version |
 | unknown `%z` | differs: dropped there | it stays as it is, and the start says so |
 | `$(NAME)`, `@(file)`, `%(option)`, `%(n + 1)` | same | command line before file before \
-environment, else the first value; `@(file)` reads files only |
+environment, else the first value; `@(file)` reads files only; a name may hold blanks, a number in \
+a sum may be negative, and a sum of nothing known stays as it is |
 | placeholders that lead back to themselves | differs: expanded once or a crash there | an error \
 that shows the circle |
 | `for`, `for-times`, `for-glob`, `for-readline`, `if-env`, `if-opt`, `if-exists`, `if-file`, \
