@@ -244,7 +244,7 @@ def test_what_ends_the_start_there_ends_it_here(name: str, tmp_path: Path) -> No
 def test_the_names_of_uwsgi_are_all_known() -> None:
     """Every option that uWSGI lists is in our list of names, and every letter."""
     listed = _run("--dump-options").split()
-    assert len(listed) > 900
+    assert len(listed) > 800  # built without OpenSSL and PCRE, uWSGI has some fewer
     assert set(listed) <= NAMES
     letters = {
         (words[0].strip(), words[1].strip())
