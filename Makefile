@@ -32,6 +32,15 @@ else \
 fi
 endef
 
+# A Python that is new enough and can make virtual environments (Debian packs that by itself).
+define check_python
+"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "'$(PYTHON)' is no Python 3.11 or newer. Install with: sudo apt-get install python3" >&2; \
+	exit 1; \
+}; \
+"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,$(VERSIONED)-venv); }
+endef
+
 .PHONY: help demo test test-unit lint format bench clean reference nginx
 
 help:
@@ -74,9 +83,7 @@ clean:
 
 # pip learned --group in 25.1, and Debian's is older: so it is brought up to date first.
 $(BIN)/python:
-	@[ -n "$(PYTHON)" ] || { \
-		echo "muleteer needs Python 3.11 or newer; Debian: apt-get install python3" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,$(VERSIONED)-venv); }
+	@$(check_python)
 	@echo "creating $(VENV) with $$("$(PYTHON)" --version)"
 	@"$(PYTHON)" -m venv $(VENV)
 
@@ -105,9 +112,9 @@ $(VENV)/.bench: $(VENV)/.test
 reference: $(REFERENCE)/.installed
 
 $(REFERENCE)/.installed: pyproject.toml
+	@$(check_python)
 	@command -v gcc >/dev/null || { $(call apt,gcc libc6-dev); }
 	@"$(PYTHON)" -c "$(HAS_HEADERS)" || { $(call apt,$(VERSIONED)-dev); }
-	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,$(VERSIONED)-venv); }
 	@echo "building the reference, real uWSGI, into $(REFERENCE) (a minute)"
 	@[ -x $(REFERENCE)/bin/python ] || "$(PYTHON)" -m venv $(REFERENCE)
 	@$(REFERENCE)/bin/$(PIP) --upgrade 'pip>=25.1'
