@@ -39,7 +39,11 @@ _SPARE_GENERATIONS = 3
 
 def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
     """Start the server and supervise it; returns the exit code."""
-    _prepare_streams(settings)
+    try:
+        _prepare_streams(settings)
+    except StartError as error:  # the journal has no place to write to yet
+        print(f"muleteer: {error}", file=sys.stderr)
+        return error.exit_code
     journal.configure()
     journal.identify("master")
     journal.starting(__version__, platform.python_version())
@@ -69,7 +73,10 @@ def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
 def _prepare_streams(settings: Settings) -> None:
     """Send everything to stderr, or to `logto`: what the app prints and what we say, in order."""
     if settings.logto:
-        log_fd = os.open(settings.logto, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            log_fd = os.open(settings.logto, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise _unusable(settings, "logto", error) from None
         os.dup2(log_fd, 2)
         os.close(log_fd)
     os.dup2(2, 1)
@@ -141,7 +148,13 @@ def _write_pidfile(settings: Settings) -> None:
             with open(settings.pidfile, "w") as file:
                 file.write(f"{os.getpid()}\n")
         except OSError as error:
-            raise StartError(f"pidfile = {settings.pidfile}: {error.strerror}") from None
+            raise _unusable(settings, "pidfile", error) from None
+
+
+def _unusable(settings: Settings, name: str, error: OSError) -> StartError:
+    return StartError(
+        f"{settings.where(name)}: {error.strerror}; create the directory, or name another file"
+    )
 
 
 def _remove_pidfile(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from muleteer.config.options import Settings
 from muleteer.errors import AppNotLoaded
 
-__all__ = ["describe", "import_modules", "load_application", "prepare_process"]
+__all__ = ["change_directory", "describe", "import_modules", "load_application", "prepare_process"]
 
 Application = Callable[..., Any]
 
@@ -38,9 +38,9 @@ def prepare_process(settings: Settings) -> None:
         name, _, value = pair.partition("=")
         os.environ[name] = value
     if settings.chdir:
-        _change_directory(settings.chdir)
+        change_directory(settings.chdir, settings.where("chdir"))
     if settings.virtualenv:
-        _add_virtualenv(settings.virtualenv)
+        _add_virtualenv(settings.virtualenv, settings.where("virtualenv"))
     sys.path.insert(0, ".")
     for path in settings.pythonpath:
         for expanded in sorted(glob.glob(path)) or [path]:
@@ -48,21 +48,20 @@ def prepare_process(settings: Settings) -> None:
     sys.argv = ["uwsgi"]
 
 
-def _change_directory(path: str) -> None:
+def change_directory(path: str, origin: str) -> None:
+    """Change to a directory, or say which option named one that is not there."""
     try:
         os.chdir(path)
     except OSError as error:
-        raise AppNotLoaded(
-            f"chdir = {path}: {error.strerror}; create it or correct the option"
-        ) from None
+        raise AppNotLoaded(f"{origin}: {error.strerror}; create it or correct the option") from None
 
 
-def _add_virtualenv(home: str) -> None:
+def _add_virtualenv(home: str, origin: str) -> None:
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     packages = os.path.join(home, "lib", version, "site-packages")
     if not os.path.isdir(packages):
         raise AppNotLoaded(
-            f"virtualenv = {home}: no {packages} there; the environment must be of this Python"
+            f"{origin}: no {packages} there; the environment must be of this Python"
             f" ({version}), or install muleteer into that environment and start it from there"
         )
     before = list(sys.path)
@@ -74,24 +73,25 @@ def _add_virtualenv(home: str) -> None:
 # -- imports ----------------------------------------------------------------------------
 
 
-def import_modules(names: tuple[str, ...], option: str) -> None:
-    """Import modules for what they register; a name with a slash or `.py` is a file."""
-    for name in names:
+def import_modules(settings: Settings, field: str) -> None:
+    """Import an option's modules for what they register; one with a slash or `.py` is a file."""
+    for index, name in enumerate(getattr(settings, field)):
+        origin = settings.where(field, index)
         if "/" in name or name.endswith(".py"):
-            _load_file(name, option)
+            _load_file(name, origin)
         else:
-            _import(name, f"{option} = {name}")
+            _import(name, origin)
 
 
 def load_application(settings: Settings) -> Application | None:
     """Return the application the options name; None when they name none."""
     if settings.wsgi_file:
-        module = _load_file(settings.wsgi_file, "wsgi-file")
-        return _find(module, settings.callable, f"wsgi-file = {settings.wsgi_file}")
+        origin = settings.where("wsgi_file")
+        return _find(_load_file(settings.wsgi_file, origin), settings.callable, origin)
     if settings.module:
+        origin = settings.where("module")
         name, _, attribute = settings.module.partition(":")
-        module = _import(name, f"module = {settings.module}")
-        return _find(module, attribute or settings.callable, f"module = {settings.module}")
+        return _find(_import(name, origin), attribute or settings.callable, origin)
     return None
 
 
@@ -127,7 +127,7 @@ def _paths_of(package: str) -> list[str]:
     return list(getattr(sys.modules.get(package), "__path__", []))
 
 
-def _load_file(path: str, option: str) -> types.ModuleType:
+def _load_file(path: str, origin: str) -> types.ModuleType:
     """Load a file as uWSGI does, under the name `uwsgi_file_…`."""
     stem = path[:-3] if path.endswith(".py") else path
     name = "uwsgi_file_" + stem.replace(".", "_").replace("/", "_")
@@ -136,7 +136,7 @@ def _load_file(path: str, option: str) -> types.ModuleType:
     )
     if spec is None or not os.path.isfile(path):
         raise AppNotLoaded(
-            f"{option} = {path}: there is no such file in {os.getcwd()}; correct the path or chdir"
+            f"{origin}: there is no such file in {os.getcwd()}; correct the path or chdir"
         )
     spec.has_location = True
     module = importlib.util.module_from_spec(spec)

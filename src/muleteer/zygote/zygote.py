@@ -110,9 +110,11 @@ class Zygote:
             loader.prepare_process(self.settings)
             install(self.runtime)
             self._prepare_framework()
-            loader.import_modules(self.settings.shared_import, "shared-import")
-            loader.import_modules(self.settings.import_, "import")
+            for field in ("shared_import", "import_", "spooler_import"):
+                loader.import_modules(self.settings, field)
             self.application = loader.load_application(self.settings)
+            if self.settings.chdir2:
+                loader.change_directory(self.settings.chdir2, self.settings.where("chdir2"))
         except (MuleteerError, SystemExit) as error:
             return self._failed(_reason(error))
         except Exception as error:  # noqa: BLE001 - the application's own code, whatever it raises
