@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -102,7 +101,7 @@ class Engine:
             settings.buffer_size, settings.limit_post, settings.post_buffering or _BODY_IN_MEMORY
         )
         self.keepalive_s = settings.http_keepalive
-        self.now = time.monotonic
+        self.now = loop.now
         self.worker_id = worker_id
         self._app = app
         self._core = core

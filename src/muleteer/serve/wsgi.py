@@ -133,9 +133,9 @@ class Response:
         elif head.length != len(body):
             self._send_special(body)
             return
-        self.is_complete = True
         self.sent = len(body)
         self._send_head(head, framing, body)
+        self.is_complete = True
 
     def write(self, data: bytes) -> None:
         """Send a piece of the body, with the head if it is still here."""

@@ -199,7 +199,7 @@ class RequestReader:
         target = variables["REQUEST_URI"] = self._target.decode("latin-1")
         path, _, query = target.partition("?")
         variables["QUERY_STRING"] = query
-        variables["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+        variables["PATH_INFO"] = _plain_path(path) if "%" in path or "/." in path else path
         if path[:1] != "/":
             self._split_unusual_target(path)
         if "#" in target:
@@ -287,7 +287,7 @@ class RequestReader:
         match = re.match(r"(?i:https?)://([^/?#@\s]+)(/[^?#]*)?$", path)
         if match is None:
             self._refuse("the request target is neither a path nor an http URL")
-        variables["PATH_INFO"] = unquote_to_bytes(match[2] or "/").decode("latin-1")
+        variables["PATH_INFO"] = _plain_path(match[2] or "/")
         variables["HTTP_HOST"] = match[1]
 
     def _check_length(self, length: str) -> None:
@@ -357,6 +357,23 @@ class RequestReader:
         if self._body is not None:
             self._body.discard()
             self._body = None
+
+
+def _plain_path(path: str) -> str:
+    """The path unquoted, and without `.` and `..`, as uWSGI gives it: nothing climbs out of /."""
+    path = unquote_to_bytes(path).decode("latin-1")
+    if "/." not in path:
+        return path
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            del kept[max(1, len(kept) - 1) :]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/".join(kept)
 
 
 def _translate(error: Exception, data: bytes) -> WireError:

@@ -106,6 +106,8 @@ class ResponseHead:
         breaks = count + 1
         if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
             raise ValueError(_name_injection(headers))
+        if not text.isascii():
+            text.encode("latin-1")  # raises here, where the application sees it
 
     def _note(self, kind: int, value: str) -> bool:
         """Remember what the header says of the framing; True when it goes out as it is."""
