@@ -169,6 +169,10 @@ def child_left(seat: str, pid: int, how: str) -> None:
     log.info("%s (pid: %d) left: %s", seat, pid, how)
 
 
+def work_lost(seat: str, pid: int, what: str) -> None:
+    log.error("%s (pid: %d) died while it ran %s", seat, pid, what)
+
+
 def child_died(seat: str, pid: int, how: str, delay_s: float) -> None:
     log.error(
         "DAMN! %s (pid: %d) died (%s); respawning %s",
@@ -224,6 +228,21 @@ def cron_missed(signum: int, late_s: float) -> None:
         "cron job of signal %d was due %.0f s ago, while the clock stood: passed over",
         signum,
         late_s,
+    )
+
+
+# -- mules --------------------------------------------------------------------------------
+
+
+def mule_returned(mule: int) -> None:
+    log.info("the program of mule %d returned; it is forked again", mule)
+
+
+def message_without_hook(mule: int, size: int) -> None:
+    log.error(
+        "mule %d got a message of %d bytes and no hook takes it: set uwsgi.mule_msg_hook",
+        mule,
+        size,
     )
 
 

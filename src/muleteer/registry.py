@@ -53,6 +53,8 @@ class Registry:
     signals: dict[int, Registration] = field(default_factory=dict)
     sources: list[Source] = field(default_factory=list)
     hooks: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    mule_hooks: list[Callable[[bytes], Any]] = field(default_factory=list)
+    """Further hooks for mule messages (`install_mule_msg_hook`), after `mule_msg_hook`."""
 
     def target_of(self, signum: int) -> str:
         """Return a signal's target; '' (any worker) for a number nobody registered, as uWSGI."""

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from muleteer.config.options import Settings
 from muleteer.errors import ChannelFull
@@ -26,7 +26,33 @@ from muleteer.ipc.targets import resolve
 from muleteer.registry import Registry, Source
 from muleteer.spool.store import Store
 
-__all__ = ["Runtime"]
+__all__ = ["Life", "Runtime"]
+
+
+class Life(Protocol):
+    """The running role, as the facade's blocking calls see it (`mule_get_msg`, `signal_wait`)."""
+
+    @property
+    def signal_names(self) -> Sequence[str]:
+        """The signal pipes of this process."""
+
+    @property
+    def mail_names(self) -> Sequence[str]:
+        """Its message queues: its own first, then the shared one."""
+
+    @property
+    def farm_names(self) -> Sequence[str]:
+        """The message queues of its farms."""
+
+    def handle_signal(self, signum: int) -> None:
+        """Run a signal's handler."""
+
+    def wait(self, fds: Sequence[int], timeout_s: float | None) -> list[int]:
+        """Wait for one of `fds`; returns the readable ones, none at the time-out.
+
+        Ends the process's life by an exception if it was asked to leave: between two messages is
+        where a mule may go.
+        """
 
 
 class Runtime:
@@ -55,6 +81,7 @@ class Runtime:
         # -- this process
         self.seat: Seat | None = None
         self.row: Row | None = None
+        self.life: Life | None = None
 
     # -- who am I --------------------------------------------------------------------
 
@@ -114,20 +141,28 @@ class Runtime:
         self._announce(deadline)
 
     @contextmanager
-    def deadline(self, seconds: float | None, signum: int = -1) -> Iterator[None]:
-        """Run a task or a signal handler under a deadline (None: none) and count it."""
-        row = self.row
-        if row is None:
-            yield
-            return
-        deadline = time.monotonic() + seconds if seconds else 0.0
-        row.start_task(deadline, signum)
-        self._announce(deadline)
+    def deadline(
+        self, seconds: float | None, signum: int = -1, doing: bytes = b""
+    ) -> Iterator[None]:
+        """Run a task, a message or a signal handler under a deadline (None: none) and count it."""
+        self.begin(seconds, signum, doing)
         try:
             yield
         finally:
-            row.end_task()
-            row.set_user_deadline(0.0)
+            self.end()
+
+    def begin(self, seconds: float | None, signum: int = -1, doing: bytes = b"") -> None:
+        """Be busy from here to `end()`, with the deadline's first second now."""
+        if self.row is not None:
+            deadline = time.monotonic() + seconds if seconds else 0.0
+            self.row.start_task(deadline, signum, doing)
+            self._announce(deadline)
+
+    def end(self) -> None:
+        """Be idle again; a deadline the code set for itself ends, too."""
+        if self.row is not None:
+            self.row.end_task()
+            self.row.set_user_deadline(0.0)
 
     def _announce(self, deadline: float) -> None:
         """Ring the master if it would sleep past a deadline."""

@@ -73,7 +73,8 @@ class _Cell(IntEnum):
     TASK_DEADLINE = 11  # float: signal handlers, spooled tasks
     CURRENT_SIGNAL = 12
     RUNNING = 13
-    SIZE = 16
+    DOING = 16  # text, to the end of the head
+    SIZE = 32
 
 
 class _CoreCell(IntEnum):
@@ -156,6 +157,7 @@ class Row:
         start = _Head.SIZE + index * board.row_size
         self._ints = board.ints[start : start + board.row_size]
         self._floats = board.floats[start : start + board.row_size]
+        self._doing = board.bytes[(start + _Cell.DOING) * 8 : (start + _Cell.SIZE) * 8]
         self.cores = tuple(
             CoreRow(self._ints, self._floats, _Cell.SIZE + n * _CoreCell.SIZE)
             for n in range(board.cores)
@@ -209,8 +211,12 @@ class Row:
         """Set (or with 0.0 clear) the deadline of `set_user_harakiri`."""
         self._floats[_Cell.USER_DEADLINE] = deadline
 
-    def start_task(self, deadline: float, signum: int = -1) -> None:
-        """Be busy with a spooled task or, when `signum` is not -1, a signal handler."""
+    def start_task(self, deadline: float, signum: int = -1, doing: bytes = b"") -> None:
+        """Be busy with a task or a message or, when `signum` is not -1, a signal handler.
+
+        `doing` says in words with what; the journal has it if the process dies of it.
+        """
+        self._doing[:] = doing[: len(self._doing)].ljust(len(self._doing), b"\0")
         self._floats[_Cell.TASK_DEADLINE] = deadline
         self._ints[_Cell.CURRENT_SIGNAL] = signum + 1
         self._ints[_Cell.RUNNING] = 1
@@ -276,6 +282,15 @@ class Row:
         return bool(self._ints[_Cell.RUNNING])
 
     @property
+    def doing(self) -> str:
+        """What is running, in words; '' when nothing is."""
+        if not self.running:
+            return ""
+        if self.current_signal >= 0:
+            return f"signal {self.current_signal}"
+        return bytes(self._doing).rstrip(b"\0").decode(errors="replace") or "something"
+
+    @property
     def busy(self) -> bool:
         """Is anything running in this child: a request, a task, a signal handler?"""
         return self.running or any(core.busy_since for core in self.cores)
@@ -297,6 +312,7 @@ class Scoreboard:
         whole = memoryview(self._page)
         self.ints = whole[: cells * 8].cast("q")
         self.floats = whole[: cells * 8].cast("d")
+        self.bytes = whole
         self.rows = tuple(Row(self, n) for n in range(rows))
         self.ints[_Head.MASTER_PID] = os.getpid()
         self.ints[_Head.STARTED_ON] = int(time.time())

@@ -385,10 +385,18 @@ class Master:
         self.roster.zygotes.remove(zygote)
         self._declared.pop(zygote.pid, None)
         self._next_settings.pop(zygote.pid, None)
+        self._find_lost(zygote)
         if phase is ZygotePhase.LOADING:
             self._load_ended(zygote, f"its import ended the process ({_how(status)})")
         elif phase is ZygotePhase.READY:
             self._zygote_lost(zygote, status)
+
+    def _find_lost(self, zygote: ZygoteHandle) -> None:
+        """Hear of the children whose deaths a zygote took with it into its own."""
+        for child in [c for c in self.roster.children if c.zygote == zygote.pid]:
+            child.pid = child.pid or self._row(child).pid
+            if child.pid and not _exists(child.pid):
+                self._child_died(child.pid, unix_signals.SIGKILL)
 
     def _zygote_lost(self, zygote: ZygoteHandle, status: int) -> None:
         """A loaded zygote died: its children go on, and the policy asks for another one."""
@@ -422,6 +430,9 @@ class Master:
         expected = child.phase in (Phase.RETIRING, Phase.KILLED)
         history = self.roster.seat_history(child.seat)
         delay = policy.note_death(history, now - child.born, now, expected=expected)
+        doing = self._row(child).doing
+        if doing:
+            journal.work_lost(str(child.seat), pid, doing)
         if expected or self.roster.mode is not Mode.RUNNING:
             journal.child_left(str(child.seat), pid, _how(status))
         else:
@@ -458,6 +469,14 @@ class Master:
                 journal.harakiri(str(child.seat), child.pid, what, now - when)
                 self._hear_of(child, Event.KILL)
                 self._send_signal(child, unix_signals.SIGKILL)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _how(status: int) -> str:

@@ -213,8 +213,7 @@ def _stop(roster: Roster, decision: Decision) -> None:
         elif child.counts:
             decision.actions.append(Retire(child))
     for zygote in roster.zygotes:
-        alive = zygote.phase is not ZygotePhase.KILLED
-        if alive and (now_at_once or zygote.phase is ZygotePhase.LOADING):
+        if zygote.phase is ZygotePhase.LOADING:
             decision.actions.append(KillZygote(zygote))
         elif zygote.phase is ZygotePhase.READY and not _has_children(roster, zygote):
             decision.actions.append(Dismiss(zygote))

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
 import signal as unix_signals
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from muleteer import journal
-from muleteer.errors import ExitCode
+from muleteer.errors import ExitCode, Retire
 from muleteer.ipc.loop import Loop
 from muleteer.ipc.scoreboard import Row, Seat
 from muleteer.runtime import Runtime
@@ -35,6 +36,8 @@ class Role:
     """One child of one kind; its seat says which."""
 
     kind: ClassVar[str]
+    ready_before_hooks: ClassVar[bool] = False
+    """Tell the master that we are ready before the post-fork hooks run, which may never return."""
 
     def __init__(self, runtime: Runtime, row: Row) -> None:
         # -- shared since before the fork
@@ -47,7 +50,12 @@ class Role:
         self.seat: Seat = row.seat
         self.loop = Loop()
         self.leaving = False
+        self._asked_to_leave = False
         self._recycling = False
+        self.signal_names: tuple[str, ...] = ()
+        self.mail_names: tuple[str, ...] = ()
+        self.farm_names: tuple[str, ...] = ()
+        runtime.life = self
         self._woken_fd = -1
 
     # -- what a role adds --------------------------------------------------------------
@@ -85,17 +93,25 @@ class Role:
         self._hear_unix_signals()
         self.loop.watch(self.switchboard.lifeline.read_fd, self._master_died)
         try:
-            self.start()
-            self._run_post_fork_hook()
-            self.ready()
-            self.runtime.tell_master("ready", row=self.row.index)
+            self._begin()
             while not (self.leaving and self.done()):
                 self.step()
+        except Retire:
+            self.leaving = True
         except SystemExit as leaving:
             return _exit_code(leaving)
         self.stop()
         self._run_exit_hooks()
         return ExitCode.RELOAD
+
+    def _begin(self) -> None:
+        self.start()
+        if self.ready_before_hooks:
+            self.runtime.tell_master("ready", row=self.row.index)
+        self._run_post_fork_hook()
+        self.ready()
+        if not self.ready_before_hooks:
+            self.runtime.tell_master("ready", row=self.row.index)
 
     def leave(self) -> None:
         """Leave as soon as what has begun is finished; idempotent."""
@@ -123,7 +139,7 @@ class Role:
             os.set_blocking(fd, False)
         unix_signals.set_wakeup_fd(wake_fd, warn_on_full_buffer=False)
         for number in _ASKED_TO_LEAVE:
-            unix_signals.signal(number, _only_wake)
+            unix_signals.signal(number, self._note_wish)
         for number in _IGNORED:
             unix_signals.signal(number, unix_signals.SIG_IGN)
         unix_signals.signal(unix_signals.SIGCHLD, unix_signals.SIG_DFL)
@@ -133,6 +149,10 @@ class Role:
         numbers = os.read(self._woken_fd, 64)
         if any(number in numbers for number in _ASKED_TO_LEAVE):
             self.leave()
+
+    def _note_wish(self, _number: int, _frame: object) -> None:
+        """In a Unix signal handler: note the wish; it is heard between two things."""
+        self._asked_to_leave = True
 
     def _master_died(self, _events: int) -> None:
         self.loop.unwatch(self.switchboard.lifeline.read_fd)
@@ -175,6 +195,23 @@ class Role:
             except Exception:  # noqa: BLE001 - the application's own code
                 journal.signal_failed(signum)
 
+    def wait(self, fds: Sequence[int], timeout_s: float | None) -> list[int]:
+        """Wait inside a call of the application (`mule_get_msg`, `signal_wait`).
+
+        Raises `Retire` when we were asked to leave: between two messages is where a mule may go.
+        """
+        poll = select.poll()
+        ours = (self._woken_fd, self.switchboard.lifeline.read_fd)
+        for fd in (*fds, *ours):
+            poll.register(fd, select.POLLIN)
+        ready = [] if self._asked() else poll.poll(None if timeout_s is None else timeout_s * 1000)
+        if self._asked() or any(fd in ours for fd, _ in ready):
+            raise Retire
+        return [fd for fd, _ in ready]
+
+    def _asked(self) -> bool:
+        return self.leaving or self._asked_to_leave
+
     # -- hooks -------------------------------------------------------------------------------
 
     def run_hook(self, name: str, hook: Callable[..., Any]) -> None:
@@ -194,10 +231,6 @@ class Role:
         if hook is not None:
             self.run_hook("atexit", hook)
         atexit._run_exitfuncs()
-
-
-def _only_wake(_number: int, _frame: object) -> None:
-    """The wake-up descriptor has the number; nothing is done in a Unix signal handler."""
 
 
 def _exit_code(leaving: SystemExit) -> int:
