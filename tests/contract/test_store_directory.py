@@ -178,6 +178,44 @@ def test_two_spoolers_share_a_directory(open_store: Callable[..., DirectoryStore
     assert (one.claim(_later()), two.claim(_later())) == (None, None)
 
 
+def test_of_many_tasks_and_claimers_each_task_runs_once(store: DirectoryStore, path: bytes) -> None:
+    """Three processes drain what two fill at the same time; every task runs, none twice."""
+    reading, writing = os.pipe()
+    fork = multiprocessing.get_context("fork")
+
+    def produce(first: int) -> None:
+        for n in range(first, first + 150):
+            store.put({b"n": b"%04d" % n})
+
+    def consume(done: Any) -> None:
+        mine = DirectoryStore(path)
+        while not (done.is_set() and not mine.jobs()):
+            task = mine.claim(_later())
+            if task is None:
+                done.wait(0.001)
+                continue
+            os.write(writing, task.vars[b"n"])
+            mine.settle(task, Outcome.OK)
+
+    done = fork.Event()
+    consumers = [fork.Process(target=consume, args=(done,)) for _ in range(3)]
+    producers = [fork.Process(target=produce, args=(first,)) for first in (0, 150)]
+    for process in consumers + producers:
+        process.start()
+    for process in producers:
+        process.join(20)
+    done.set()
+    for process in consumers:
+        process.join(20)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        ran = pipe.read()
+    assert {process.exitcode for process in consumers + producers} == {0}
+    assert sorted(ran[at : at + 4] for at in range(0, len(ran), 4)) == [
+        b"%04d" % n for n in range(300)
+    ]
+
+
 def test_a_locked_task_is_looked_at_less_and_less_often(
     open_store: Callable[..., DirectoryStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -353,11 +353,12 @@ class DirectoryStore:
         self._stale = True
         self._listed_ns = {}
         present: set[bytes] = set()
+        now = time.time()
         try:
             for name, due in self._walk(self._begin_to_watch):
                 present.add(name)
                 if name not in self._index:
-                    self._index.add(name, due)
+                    self._index.add(name, due if due > now else 0.0)
         except OSError as error:
             raise self._unavailable("list tasks", error) from error
         self._index.keep_only(present)
@@ -463,16 +464,13 @@ def _read_task(fd: int, path: bytes, size: int | None = None) -> Task:
             break
         data += more
     content = decode_task(data)
-    attempts = content.vars.pop(ATTEMPTS, b"0")
-    error = content.vars.pop(LAST_ERROR, b"").decode("utf-8", "replace")
-    return Task(
-        path,
-        content.vars,
-        content.body,
-        names.queued_at(path.rpartition(b"/")[2]),
-        int(attempts) if attempts.isdigit() else 0,
-        error,
-    )
+    task_vars, queued_at = content.vars, names.queued_at(path)
+    if ATTEMPTS not in task_vars:
+        return Task(path, task_vars, content.body, queued_at)
+    attempts = task_vars.pop(ATTEMPTS)
+    error = task_vars.pop(LAST_ERROR, b"").decode("utf-8", "replace")
+    count = int(attempts) if attempts.isdigit() else 0
+    return Task(path, task_vars, content.body, queued_at, count, error)
 
 
 def _mark_run(fd: int, status: os.stat_result) -> None:

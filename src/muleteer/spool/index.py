@@ -16,7 +16,7 @@ import heapq
 from collections.abc import Container
 from typing import Final
 
-from muleteer.spool.names import Rank, rank
+from muleteer.spool.names import rank
 
 __all__ = ["Index"]
 
@@ -29,7 +29,7 @@ class Index:
 
     def __init__(self) -> None:
         self._due: dict[bytes, float] = {}
-        self._ready: list[tuple[Rank, bytes]] = []
+        self._ready: list[tuple[int, int, int, bytes]] = []
         self._waiting: list[tuple[float, bytes]] = []
 
     def __contains__(self, name: bytes) -> bool:
@@ -46,7 +46,7 @@ class Index:
             return
         else:
             due = _READY
-            heapq.heappush(self._ready, (rank(name), name))
+            heapq.heappush(self._ready, (*rank(name), name))
         self._due[name] = due
 
     def hear(self, name: bytes) -> None:
@@ -58,7 +58,7 @@ class Index:
         """The first ready name, set aside until `add` or `forget`; None when none is ready."""
         self._promote(now)
         while self._ready:
-            _, name = heapq.heappop(self._ready)
+            name = heapq.heappop(self._ready)[3]
             if self._due.get(name) == _READY:
                 self._due[name] = _TAKEN
                 return name
@@ -76,7 +76,7 @@ class Index:
 
     def next_due(self) -> float | None:
         """0.0 when something is ready, else the first due time, else None."""
-        while self._ready and self._due.get(self._ready[0][1]) != _READY:
+        while self._ready and self._due.get(self._ready[0][3]) != _READY:
             heapq.heappop(self._ready)
         if self._ready:
             return _READY

@@ -83,6 +83,10 @@ def rank(name: bytes) -> Rank:
         return priority, 0, 0
 
 
-def queued_at(name: bytes) -> float:
-    """The wall time of the enqueue, from the name; 0.0 when it does not say."""
-    return rank(name)[1] / 1e6
+def queued_at(path: bytes) -> float:
+    """The wall time of the enqueue, from a name or path; 0.0 when it does not say."""
+    fields = path.rsplit(b"_", 2)
+    try:
+        return int(fields[1]) + int(fields[2]) / 1e6
+    except (IndexError, ValueError):
+        return 0.0
