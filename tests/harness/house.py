@@ -157,7 +157,8 @@ def tied_decorators(sources: Mapping[str, str]) -> list[str]:
     return [
         f"{one}: the decorators run on real uWSGI, too"
         for one in imports(sources)
-        if one.module == f"{HOUSE}.decorators"
+        if _is_in(one.module, ("decorators",))
+        and not _is_in(one.target, ("decorators",))
         and one.target.partition(".")[0] not in {"uwsgi"} | sys.stdlib_module_names
     ]
 

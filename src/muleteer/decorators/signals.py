@@ -1,0 +1,129 @@
+"""Functions that signals run, timer, cron and filemon among them; and what others call by name.
+
+Each returns the function as it is: only the server knows more than before.
+Runs in: anywhere the application is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from muleteer.decorators.server import full_name, uwsgi
+
+__all__ = [
+    "cron",
+    "erlang",
+    "filemon",
+    "get_free_signal",
+    "mstimer",
+    "rbtimer",
+    "rpc",
+    "signal",
+    "timer",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def signal(num: int, *, target: str = "") -> Callable[[F], F]:
+    """Run the function, called with the number, whenever signal `num` is raised.
+
+    `target` says where: '' (any idle worker), 'workerN', 'workers', 'spooler'.
+    """
+
+    def register(function: F) -> F:
+        if uwsgi is not None:
+            uwsgi.register_signal(num, target, function)
+        return function
+
+    return register
+
+
+def timer(secs: float, *, signum: int | None = None, target: str = "") -> Callable[[F], F]:
+    """Run the function, called with its signal's number, every `secs` seconds."""
+    return _raised_by("add_timer", (secs,), signum, target)
+
+
+def mstimer(msecs: int, *, signum: int | None = None, target: str = "") -> Callable[[F], F]:
+    """Run the function every `msecs` milliseconds."""
+    return _raised_by("add_ms_timer", (msecs,), signum, target)
+
+
+def rbtimer(
+    secs: float, *, iterations: int = 0, signum: int | None = None, target: str = ""
+) -> Callable[[F], F]:
+    """Run the function every `secs` seconds, `iterations` times (0: for ever)."""
+    return _raised_by("add_rb_timer", (secs, iterations), signum, target)
+
+
+def cron(
+    minute: int,
+    hour: int,
+    day: int,
+    month: int,
+    dayweek: int,
+    *,
+    signum: int | None = None,
+    target: str = "",
+) -> Callable[[F], F]:
+    """Run the function, called with its signal's number, in every minute that matches.
+
+    -1 is any, -N every Nth; with day and weekday (0 and 7: Sunday) both given either may match.
+    """
+    return _raised_by("add_cron", (minute, hour, day, month, dayweek), signum, target)
+
+
+def filemon(path: str, *, signum: int | None = None, target: str = "") -> Callable[[F], F]:
+    """Run the function, called with its signal's number, when the file or directory changes."""
+    return _raised_by("add_file_monitor", (path,), signum, target)
+
+
+def _raised_by(
+    source: str, arguments: tuple[Any, ...], signum: int | None, target: str
+) -> Callable[[F], F]:
+    """Register a handler under a free number and let `uwsgi.<source>` raise it."""
+
+    def register(function: F) -> F:
+        if uwsgi is not None:
+            add_source = getattr(uwsgi, source)  # before a number is spent, should it be missing
+            number = _free_signal_for(function) if signum is None else signum
+            uwsgi.register_signal(number, target, function)
+            add_source(number, *arguments)
+        return function
+
+    return register
+
+
+def get_free_signal() -> int:
+    """Return the lowest of the application's numbers, 0 to 255, that nobody registered."""
+    for number in range(256):
+        if not uwsgi.signal_registered(number):
+            return number
+    raise RuntimeError("all of the signals 0 to 255 are registered")
+
+
+def _free_signal_for(function: Callable[..., Any]) -> int:
+    """Take a number away from the application's own where the server has such numbers."""
+    if hasattr(uwsgi, "free_signal"):
+        return int(uwsgi.free_signal(full_name(function)))
+    return get_free_signal()
+
+
+def rpc(name: str) -> Callable[[F], F]:
+    """Let other nodes call the function by `name`."""
+    return _registered("register_rpc", name)
+
+
+def erlang(name: str) -> Callable[[F], F]:
+    """Let the function answer to the Erlang process name `name`."""
+    return _registered("erlang_register_process", name)
+
+
+def _registered(register: str, name: str) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        if uwsgi is not None:
+            getattr(uwsgi, register)(name, function)
+        return function
+
+    return decorate

@@ -1,0 +1,302 @@
+"""Functions whose calls are tasks: spool, spoolforever, spoolraw, and the hook that runs them.
+
+Not here: where tasks lie and when they run; that is the server's.
+Runs in: enqueues anywhere in the server; runs tasks in a spooler.
+
+Rules
+1. A task's file can be read by uWSGI's own decorators, and theirs by these: `ud_spool_func` is the
+   plain name, `ud_spool_ret` the answer, `args` and `kwargs` are pickles. `ud_spool_name` is ours.
+2. A pickle is opened only for a function that asked for it with pass_arguments=True.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, overload
+
+from muleteer.decorators.server import full_name, log, uwsgi
+from muleteer.decorators.values import (
+    Storable,
+    as_text,
+    refuse_truncation,
+    stored,
+    stored_key,
+)
+
+__all__ = [
+    "Spooled",
+    "SpooledCall",
+    "manage_spool_request",
+    "spool",
+    "spooler_functions",
+    "spoolforever",
+    "spoolraw",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+spooler_functions: dict[str, Spooled[..., Any]] = {}
+"""The spooled functions by name; of two with one name, the later."""
+
+_by_full_name: dict[str, Spooled[..., Any]] = {}
+_ambiguous: dict[str, set[str]] = {}
+
+_FULL_NAME = "ud_spool_name"
+"""Our own var: module and qualified name, since `ud_spool_func` is a plain name only."""
+
+_SPECIAL = ("spooler", "priority", "at", "body")
+
+
+class Spooled(Generic[P, R]):
+    """A function whose calls are tasks; it gets what was enqueued as one dict.
+
+    Under a server, calling it enqueues, as uWSGI's own decorator has it, and so does `.spool(…)`;
+    `.f(…)` runs it here and now. Without a server calling it runs it.
+    """
+
+    __name__: str
+    __module__: str
+    __qualname__: str
+
+    def __init__(self, function: Callable[P, R], returns: str) -> None:
+        update_wrapper(self, function)
+        self.f = function
+        self._returns = returns
+        _remember(self)
+        try:
+            function.spool = self.spool  # type: ignore[attr-defined]
+        except AttributeError:
+            pass  # a built-in or a bound method has no room for attributes
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Enqueue (under a server) and return the task's path, or run (without one)."""
+        if uwsgi is None:
+            return self.f(*args, **kwargs)
+        return self._enqueue(self._message(args, kwargs))
+
+    def spool(self, message: Mapping[Any, Any] | None = None, /, **more: Storable) -> bytes:
+        """Enqueue a task, a dict, keywords or both, and return its path.
+
+        `at` (Unix seconds, a datetime, a timedelta), `priority`, `spooler` and `body` are the
+        spooler's. ValueError names what cannot be stored, and then nothing is.
+        """
+        return self._enqueue(self._message(() if message is None else (message,), more))
+
+    def run(self, task: dict[str, Any]) -> int:
+        """Run one task in the spooler; returns what the spooler is to do with it."""
+        returned = self._call(task)
+        if "ud_spool_ret" in task:
+            return int(task["ud_spool_ret"])
+        if not isinstance(returned, int):
+            raise TypeError(
+                f"{self.__name__} returned {returned!r}; a @spoolraw function returns"
+                " uwsgi.SPOOL_OK, uwsgi.SPOOL_RETRY or uwsgi.SPOOL_IGNORE"
+            )
+        return returned
+
+    def _enqueue(self, message: Mapping[Any, Any]) -> bytes:
+        if not hasattr(uwsgi, "spool"):
+            self._refuse_without_spooler()
+        task = {stored_key(key): stored(key, value) for key, value in message.items()}
+        task[b"ud_spool_func"] = self.__name__.encode()
+        task[_FULL_NAME.encode()] = full_name(self).encode()
+        if self._returns:
+            task[b"ud_spool_ret"] = str(getattr(uwsgi, self._returns)).encode()
+        refuse_truncation(task)
+        return bytes(uwsgi.spool(task))
+
+    def _refuse_without_spooler(self) -> NoReturn:
+        if uwsgi is None:
+            raise RuntimeError(
+                f"{self.__name__}.spool(): no server runs this code, so there is no spooler; start"
+                f" one with `spooler = DIR`, or call {self.__name__}(…) to run it here and now"
+            )
+        raise RuntimeError(
+            f"{self.__name__}.spool(): no spooler is configured; set `spooler = DIR`"
+        )
+
+    def _message(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[Any, Any]:
+        """Return a call as what is enqueued; what was passed is not changed."""
+        if not args:
+            return {**kwargs}
+        if len(args) > 1 or not isinstance(args[0], Mapping):
+            raise TypeError(
+                f"{self.__name__}.spool() takes one dict and keywords;"
+                " for other arguments decorate it with @spool(pass_arguments=True)"
+            )
+        return {**args[0], **kwargs}
+
+    def _call(self, task: dict[str, Any]) -> Any:
+        """Run the function on a task."""
+        function: Callable[..., Any] = self.f
+        return function({key: as_text(value) for key, value in task.items()})
+
+
+class SpooledCall(Spooled[P, R]):
+    """A function whose calls are tasks; it gets the arguments it was called with."""
+
+    @overload  # type: ignore[override]
+    def spool(self, *args: P.args, **kwargs: P.kwargs) -> bytes: ...
+    @overload
+    def spool(self, *args: Any, at: Storable, **kwargs: Any) -> bytes: ...
+    @overload
+    def spool(self, *args: Any, priority: str | bytes | int, **kwargs: Any) -> bytes: ...
+    @overload
+    def spool(self, *args: Any, spooler: str | bytes, **kwargs: Any) -> bytes: ...
+    @overload
+    def spool(self, *args: Any, body: str | bytes, **kwargs: Any) -> bytes: ...
+    def spool(self, *args: Any, **kwargs: Any) -> bytes:
+        """Enqueue a call, its arguments pickled, and return its task's path.
+
+        `at`, `priority`, `spooler` and `body` are the spooler's and do not reach the function.
+        ValueError says what cannot be stored, and then nothing is.
+        """
+        return self._enqueue(self._message(args, kwargs))
+
+    def _message(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[Any, Any]:
+        special = {key: kwargs[key] for key in _SPECIAL if key in kwargs}
+        extra = kwargs.get("message_dict", {})
+        own = {key: kwargs[key] for key in kwargs if key not in (*_SPECIAL, "message_dict")}
+        return {**extra, **special, "args": self._pickled(args), "kwargs": self._pickled(own)}
+
+    def _pickled(self, arguments: tuple[Any, ...] | dict[str, Any]) -> bytes:
+        try:
+            return pickle.dumps(arguments)
+        except Exception as error:  # an object's own code decides what it raises
+            raise ValueError(f"{self.__name__}.spool(): {error}; pass a name or an id") from error
+
+    def _call(self, task: dict[str, Any]) -> Any:
+        """Run the function; only one that asked for pickles has any opened."""
+        if "args" not in task or "kwargs" not in task:
+            raise ValueError(
+                f"{self.__name__} has pass_arguments=True, and the task was enqueued without it"
+            )
+        function: Callable[..., Any] = self.f
+        return function(*pickle.loads(task["args"]), **pickle.loads(task["kwargs"]))
+
+
+@overload
+def spool(function: Callable[P, R], /) -> Spooled[P, R]: ...
+@overload
+def spool(*, pass_arguments: Literal[True]) -> Callable[[Callable[P, R]], SpooledCall[P, R]]: ...
+@overload
+def spool(
+    *, pass_arguments: Literal[False] = False
+) -> Callable[[Callable[P, R]], Spooled[P, R]]: ...
+def spool(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
+    """Let calls be tasks that are done once the function returned; an exception runs them again.
+
+    The function gets one dict: what was enqueued, and `spooler_task_name`. Values are text, or
+    bytes where they are no UTF-8. With `pass_arguments=True` it gets the arguments themselves.
+    """
+    return _spooled(function, "SPOOL_OK", pass_arguments)
+
+
+@overload
+def spoolforever(function: Callable[P, R], /) -> Spooled[P, R]: ...
+@overload
+def spoolforever(
+    *, pass_arguments: Literal[True]
+) -> Callable[[Callable[P, R]], SpooledCall[P, R]]: ...
+@overload
+def spoolforever(
+    *, pass_arguments: Literal[False] = False
+) -> Callable[[Callable[P, R]], Spooled[P, R]]: ...
+def spoolforever(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
+    """Let calls be tasks that are run again and again, at the spooler's frequency."""
+    return _spooled(function, "SPOOL_RETRY", pass_arguments)
+
+
+@overload
+def spoolraw(function: Callable[P, int], /) -> Spooled[P, int]: ...
+@overload
+def spoolraw(
+    *, pass_arguments: Literal[True]
+) -> Callable[[Callable[P, int]], SpooledCall[P, int]]: ...
+@overload
+def spoolraw(
+    *, pass_arguments: Literal[False] = False
+) -> Callable[[Callable[P, int]], Spooled[P, int]]: ...
+def spoolraw(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
+    """Let calls be tasks; the function's SPOOL_OK, SPOOL_RETRY or SPOOL_IGNORE ends each run."""
+    return _spooled(function, "", pass_arguments)
+
+
+def _spooled(function: Any, returns: str, pass_arguments: bool) -> Any:
+    kind = SpooledCall if pass_arguments else Spooled
+    if function is None:
+        return lambda function: kind(function, returns)
+    if not callable(function):
+        raise TypeError(f"@spool decorates a function, not {function!r}")
+    return kind(function, returns)
+
+
+def _remember(new: Spooled[..., Any]) -> None:
+    """Make a function known to the spooler; say so when its plain name has another one already."""
+    name, qualified = new.__name__, full_name(new)
+    known = spooler_functions.get(name)
+    if known is not None and not _same_source(known.f, new.f):
+        _ambiguous.setdefault(name, {full_name(known)}).add(qualified)
+        log.warning(
+            "two spooled functions are called %s: %s; tasks that uWSGI's own decorators enqueued"
+            " for one of them cannot be told apart: rename one",
+            name,
+            " and ".join(sorted(_ambiguous[name])),
+        )
+    spooler_functions[name] = _by_full_name[qualified] = new
+
+
+def _same_source(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Is it one function, from a module that was imported again or under a second name?"""
+    return _place(one) == _place(other)
+
+
+def _place(function: Callable[..., Any]) -> object:
+    code = getattr(function, "__code__", None)
+    return (code.co_filename, code.co_qualname) if code else full_name(function)
+
+
+def manage_spool_request(task: Mapping[Any, Any]) -> int:
+    """Run one task: the hook the server calls in a spooler."""
+    decoded = {as_text(key): value for key, value in task.items()}
+    full_name = as_text(decoded.pop(_FULL_NAME, b""))
+    if "ud_spool_func" not in decoded:
+        return _pass_on(task)
+    return _function_for(full_name, as_text(decoded["ud_spool_func"])).run(decoded)
+
+
+def _function_for(full_name: str, name: str) -> Spooled[..., Any]:
+    """Find by the full name, else by the plain one: uWSGI's tasks have it, functions may move."""
+    if full_name in _by_full_name:
+        return _by_full_name[full_name]
+    if name in _ambiguous:
+        raise LookupError(
+            f"the task is for one of {', '.join(sorted(_ambiguous[name]))}, and does not say which"
+        )
+    if name not in spooler_functions:
+        raise LookupError(
+            f"the task is for {full_name or name}, and no spooled function of that name is imported"
+            f" in the spooler; it has: {', '.join(sorted(_by_full_name)) or 'none'};"
+            " set `import = MODULE`"
+        )
+    return spooler_functions[name]
+
+
+def _pass_on(task: Mapping[Any, Any]) -> int:
+    """A task of plain `uwsgi.spool`: for the hook the application had set before us, if it did."""
+    if _spooler_before is None:
+        raise LookupError(
+            "the task names no function (ud_spool_func): it was made by uwsgi.spool() itself;"
+            " assign your own function to uwsgi.spooler to run such tasks"
+        )
+    return int(_spooler_before(task))
+
+
+_spooler_before: Callable[[Mapping[Any, Any]], Any] | None = None
+
+if uwsgi is not None:
+    _spooler_before = getattr(uwsgi, "spooler", None)
+    uwsgi.spooler = manage_spool_request
