@@ -179,9 +179,9 @@ def refuse_contradictions(settings: Settings) -> None:
         for index, address in enumerate(getattr(settings, name)):
             place = settings.where(name, index)
             _refuse_twice(addresses.setdefault(address, place), place, address)
-    if not addresses and not settings.spooler:
+    if not (addresses or settings.spooler or settings.mule or settings.mules):
         raise Contradiction(
-            "there is nothing to do: no socket and no spooler is set;"
+            "there is nothing to do: no socket, no spooler and no mule is set;"
             " try: muleteer --http-socket :8000 --module app:application"
         )
     if addresses and settings.processes == 0:
@@ -195,11 +195,26 @@ def refuse_contradictions(settings: Settings) -> None:
             f" {settings.where('module')}; remove one of them"
         )
     _refuse_shared_spoolers(settings)
+    _refuse_strange_mules(settings)
 
 
 def _refuse_twice(first: str, second: str, address: str) -> None:
     if first != second and not address.endswith(":0"):
         raise Contradiction(f"{second}: the address is already taken by {first}; remove one")
+
+
+def _refuse_strange_mules(settings: Settings) -> None:
+    """Refuse a farm with a mule that is not there, and two farms of one name."""
+    there = len(settings.mule) + settings.mules
+    names: dict[str, str] = {}
+    for index, text in enumerate(settings.farm):
+        place = settings.where("farm", index)
+        name, _, numbers = text.partition(":")
+        highest = max(int(number) for number in numbers.split(","))
+        if highest > there:
+            raise Contradiction(f"{place}: there are {there} mules; add `mules = {highest}`")
+        if names.setdefault(name, place) != place:
+            raise Contradiction(f"{place}: {names[name]} has that name already; choose another")
 
 
 def _refuse_shared_spoolers(settings: Settings) -> None:

@@ -25,6 +25,7 @@ from muleteer.config.values import (
     read_any,
     read_assignment,
     read_deadline,
+    read_farm,
     read_keepalive,
     read_mode,
     read_module,
@@ -181,7 +182,6 @@ class Settings:
     mule_reload_mercy: float = option(
         60.0,
         "The same for a mule.",
-        uwsgi="not yet: there are no mules yet",
         check=positive,
     )
     spooler_reload_mercy: float = option(
@@ -193,7 +193,7 @@ class Settings:
     mule_harakiri: float | None = option(
         None,
         "Seconds a mule's message or signal may take; 0 for no limit.",
-        uwsgi="not yet: there are no mules yet",
+        uwsgi="differs: there it covers signals only, messages are never ended",
         read=read_deadline,
         example="30",
     )
@@ -241,7 +241,9 @@ class Settings:
     )
     need_app: bool = option(
         False,
-        "End with exit code 22 when no app can be loaded.",
+        "End with exit code 22 also when no app is named, only modules to import.",
+        uwsgi="differs: an app that is named and does not load ends the start in any case;"
+        " there a server without an app goes on and answers 500",
     )
     import_: tuple[str, ...] = option(
         (),
@@ -353,6 +355,25 @@ class Settings:
     spooler_quiet: bool = option(
         False,
         "Do not log each task.",
+    )
+    # -- mules -----------------------------------------------------------------------------
+    mule: tuple[str, ...] = option(
+        (),
+        "A mule; with a value it runs that script (`.py`) or module:callable.",
+        read=read_any,
+        bare="",
+        example="background.py",
+    )
+    mules: int = option(
+        0,
+        "That many mules that wait for messages and signals.",
+        check=within(0, 1024),
+    )
+    farm: tuple[str, ...] = option(
+        (),
+        "Name of a group of mules and their numbers.",
+        read=read_farm,
+        example="video:1,2",
     )
     # -- log, names and files --------------------------------------------------------------
     disable_logging: bool = option(
@@ -536,6 +557,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "master": "Processes",
         "module": "Application",
         "spooler": "Spooler",
+        "mule": "Mules",
         "disable_logging": "Log, names and files",
         "strict": "Configuration",
         "thunder_lock": "Taken, without effect",

@@ -14,6 +14,7 @@ __all__ = [
     "read_any",
     "read_assignment",
     "read_deadline",
+    "read_farm",
     "read_keepalive",
     "read_mode",
     "read_module",
@@ -68,6 +69,13 @@ def read_deadline(text: str) -> float | None:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
         raise ValueError("expected seconds, or 0 for no limit")
     return float(text) or None
+
+
+def read_farm(text: str) -> str:
+    """Read the name of a farm and the numbers of its mules, as `name:1,2`."""
+    if not re.fullmatch(r"[^:\s]+:[1-9][0-9]{0,3}(,[1-9][0-9]{0,3})*", text):
+        raise ValueError("expected name:number,number")
+    return text
 
 
 def read_keepalive(text: str) -> float:

@@ -22,7 +22,14 @@ from typing import Any
 from muleteer.config.options import Settings
 from muleteer.errors import AppNotLoaded
 
-__all__ = ["change_directory", "describe", "import_modules", "load_application", "prepare_process"]
+__all__ = [
+    "change_directory",
+    "describe",
+    "import_modules",
+    "load_application",
+    "no_application",
+    "prepare_process",
+]
 
 Application = Callable[..., Any]
 
@@ -93,6 +100,12 @@ def load_application(settings: Settings) -> Application | None:
         name, _, attribute = settings.module.partition(":")
         return _find(_import(name, origin), attribute or settings.callable, origin)
     return None
+
+
+def no_application(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Answer 500, and say what is missing."""
+    start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
+    return [b"No application is loaded here: set `module` or `wsgi-file`.\n"]
 
 
 def describe(settings: Settings) -> str:

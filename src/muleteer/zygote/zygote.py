@@ -66,7 +66,7 @@ class Zygote:
         self.listeners = listeners
         runtime.listeners = [listener.sock for listener in listeners]
         self.orders = orders
-        self.application: Callable[..., Any] | None = None
+        self.application: loader.Application = loader.no_application
         self.children: set[int] = set()
         self.around_task: Callable[[], AbstractContextManager[None]] = nullcontext
         self._woken_fd = -1
@@ -112,7 +112,7 @@ class Zygote:
             self._prepare_framework()
             for field in ("shared_import", "import_", "spooler_import"):
                 loader.import_modules(self.settings, field)
-            self.application = loader.load_application(self.settings)
+            self.application = loader.load_application(self.settings) or self._no_application()
             if self.settings.chdir2:
                 loader.change_directory(self.settings.chdir2, self.settings.where("chdir2"))
         except (MuleteerError, SystemExit) as error:
@@ -131,6 +131,14 @@ class Zygote:
             django = importlib.import_module(_DJANGO)
             django.prepare(self.settings)
             self.around_task = django.around_task
+
+    def _no_application(self) -> loader.Application:
+        """What answers when no app is named: signals and tasks may be all a socket is for."""
+        settings = self.settings
+        imported = settings.import_ or settings.shared_import or settings.spooler_import
+        if settings.need_app or (self.listeners and not imported):
+            raise AppNotLoaded("no application is named; set `module` or `wsgi-file`")
+        return loader.no_application
 
     def _failed(self, why: str) -> bool:
         self._tell("failed", why=why)
@@ -190,8 +198,6 @@ class Zygote:
     def _make_role(self, row: Row) -> Role:
         if row.seat.kind == "spooler":
             return Spooler(self.runtime, row, self.around_task)
-        if self.application is None:
-            raise AppNotLoaded("there is a socket but no application; set `module` or `wsgi-file`")
         return Worker(self.runtime, row, self.application, self.listeners)
 
     def _let_go(self) -> None:
