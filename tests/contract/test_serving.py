@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 import pytest
 from tests.contract.serving import (
     CLOSE,
@@ -292,3 +295,65 @@ def test_the_mercy_bounds_retirement(new_site: NewSite) -> None:
     site.engine.retire()
     site.move_clock(6)
     assert site.engine.open_connections == 0
+
+
+def test_a_dropped_header_is_told_to_the_log(new_site: NewSite, caplog: Any) -> None:
+    """Nothing is dropped without a word; but the word is said once."""
+    client = new_site(hello).connect()
+    for _ in range(3):
+        client.ask(GET.replace(b"\r\n\r\n", b"\r\nX_User: root\r\n\r\n"))
+    assert caplog.text.count("the header X_User, which was dropped") == 1
+
+
+def test_a_connection_is_kept_after_a_slow_answer(new_site: NewSite) -> None:
+    """The time between requests begins when the client has the whole answer."""
+    site = new_site(serving([b"x" * 3_000_000]), http_keepalive=3, socket_timeout=60)
+    client = site.connect(receive_buffer=4096)
+    client.send(GET)
+    site.turn(3)
+    site.move_clock(30)
+    client.hurry()
+    client.answers(1)
+    site.move_clock(2)
+    assert site.engine.open_connections == 1
+    site.move_clock(2)
+    assert site.engine.open_connections == 0
+
+
+def test_without_descriptors_it_says_so_and_looks_away(
+    new_site: NewSite, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """Out of file descriptors, the engine does not spin, and accepts again later."""
+    site = new_site(hello)
+    listener = site.engine._listeners[0]
+
+    class Exhausted:
+        def _accept(self) -> Any:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    sock = listener.sock
+    listener.sock = Exhausted()
+    client = site.connect()
+    client.send(GET)
+    site.turn(5)
+    assert caplog.text.count("cannot accept a connection: Too many open files") == 1
+    assert not listener.is_watched
+    listener.sock = sock
+    site.move_clock(1)
+    assert client.answers(1)[0].status == 200
+
+
+def test_a_failed_accept_of_one_client_is_nothing(new_site: NewSite, caplog: Any) -> None:
+    """A client that gave up in the queue is no reason to look away."""
+    site = new_site(hello)
+    listener = site.engine._listeners[0]
+    sock = listener.sock
+
+    class Aborted:
+        def _accept(self) -> Any:
+            listener.sock = sock
+            raise OSError(errno.ECONNABORTED, "Software caused connection abort")
+
+    listener.sock = Aborted()
+    assert site.connect().ask(GET).status == 200
+    assert caplog.text == ""

@@ -184,6 +184,26 @@ def test_close_is_called_exactly_once(new_site: NewSite, name: str, caplog: Any)
     assert [body.closed for body in made] == [1]
 
 
+def test_a_body_that_breaks_off_behind_a_slow_client_is_reset(
+    new_site: NewSite, caplog: Any
+) -> None:
+    """What was sent before arrives; then comes the reset, not an orderly end."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", PLAIN)
+        yield b"x" * 900_000
+        raise RuntimeError("in the middle")
+
+    site = new_site(app)
+    client = site.connect(receive_buffer=4096)
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    site.turn(3)
+    assert not client.is_closed
+    client.hurry()
+    client.read_to_end()
+    assert client.was_reset
+
+
 def test_close_is_called_when_the_client_is_gone(new_site: NewSite) -> None:
     """An endless body ends when its client has gone away, and is closed."""
     made: list[Body] = []

@@ -42,7 +42,7 @@ _HIGH_WATER = 1 << 20
 """So many bytes may wait for a client before the application is stopped from making more."""
 _FILE_PIECE = 1 << 20
 _LINGER_S = 2.0
-_FOREVER = float("inf")
+_NO_LINGER = b"\1\0\0\0\0\0\0\0"  # on, for 0 seconds: closing resets
 
 
 class Host(Protocol):
@@ -55,7 +55,7 @@ class Host(Protocol):
     keeps_alive: bool
     keepalive_s: float
     finished_at: float
-    """When the last request ended (monotonic)."""
+    """When the last answer was finished (monotonic)."""
     first_deadline: float
     """Until when a client accepted now may be silent."""
 
@@ -63,6 +63,7 @@ class Host(Protocol):
     def run(self, request: Request, connection: Connection) -> Response: ...
     def forget(self, connection: Connection) -> None: ...
     def complain(self, connection: Connection, error: WireError) -> None: ...
+    def note_dropped(self, connection: Connection, header: bytes) -> None: ...
 
 
 class _FilePiece:
@@ -82,7 +83,7 @@ class Connection:
 
     __slots__ = (
         "_closes_after_flush", "_fd", "_host", "_is_lingering", "_pending", "_pending_bytes",
-        "_sock", "_watched", "deadline", "is_gone", "peer",
+        "_resets", "_sock", "_watched", "deadline", "is_gone", "peer",
     )  # fmt: skip
 
     def __init__(self, sock: socket.SocketType, peer: str, host: Host) -> None:
@@ -96,6 +97,7 @@ class Connection:
         self._pending_bytes = 0
         self._closes_after_flush = False
         self._is_lingering = False
+        self._resets = False
         self.is_gone = False
 
     # -- called by the engine and the loop -------------------------------------
@@ -135,6 +137,8 @@ class Connection:
             self._host.loop.unwatch(self._fd)
             self._watched = 0
         self._fd = -1
+        if self._resets:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._sock.close()
         if self._pending:
             self._drop_pending()
@@ -175,16 +179,13 @@ class Connection:
                 return
             self._flush()
 
-    def abort(self) -> None:
-        """End the connection so that the client notices that the response is not whole."""
+    def abort(self, *, resets: bool) -> None:
+        """End the connection after what was sent, with a reset or in an orderly way."""
+        self._resets = resets
         if self._pending:
             self._closes_after_flush = True
-            return
-        self.is_gone = True
-        if self._sock.family != getattr(socket, "AF_UNIX", None):
-            # a reset: an orderly end is how a body without a length says that it is whole
-            linger = b"\1\0\0\0\0\0\0\0"
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        else:
+            self.is_gone = True
 
     # -- inside ----------------------------------------------------------------
 
@@ -346,6 +347,7 @@ class HttpConnection(Connection):
     def _flushed(self) -> None:
         super()._flushed()
         if not self.is_gone and not self._closes_after_flush:
+            self._host.finished_at = self._host.now()
             self._answer(self._waiting)
 
     def _read(self) -> None:
@@ -376,9 +378,13 @@ class HttpConnection(Connection):
                 self._after_response()
                 return
         self._waiting = []
-        if self._reader.failure is not None:
-            self._refuse(self._reader.failure)
+        reader = self._reader
+        if reader.failure is not None:
+            self._refuse(reader.failure)
             return
+        if reader.dropped is not None:
+            host.note_dropped(self, reader.dropped)
+            reader.dropped = None
         self.deadline = host.finished_at + host.keepalive_s
 
     def _wait_for_more(self, is_beginning: bool) -> None:

@@ -7,6 +7,7 @@ Runs in: workers, one per thread, made after the fork.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from muleteer.errors import WireError
 from muleteer.ipc.loop import READ, Loop, TimerHandle
 from muleteer.serve.access import AccessLog, size_of_variables
+from muleteer.serve.complaints import Complaints
 from muleteer.serve.connection import (
     Connection,
     HttpConnection,
@@ -37,10 +39,10 @@ _log = logging.getLogger("muleteer")
 
 _ACCEPTS_PER_TURN = 1
 _TURNS_PER_PLACE = 16
+_ACCEPT_AGAIN_S = 0.5
 _SWEEP_S = 0.5
 _RETIRING_LINGER_S = 0.5
 _BODY_IN_MEMORY = 1 << 20
-_COMPLAINT_EVERY_S = 10.0
 _yield = getattr(os, "sched_yield", None)
 _PROTOCOLS: dict[str, type[HttpConnection] | type[UwsgiConnection]] = {
     "http": HttpConnection,
@@ -71,10 +73,12 @@ class _Listener:
         template: dict[str, Any],
     ) -> None:
         self.sock = sock
+        self.fd = sock.fileno()
         self.family = int(sock.family)
         self.make = make
         self.template = template
         self.turns = 0
+        self.is_watched = False
 
 
 class Engine:
@@ -113,7 +117,7 @@ class Engine:
         self._log_request = None if settings.disable_logging else log_request
         self._access = AccessLog(os.getpid(), core_id)
         self._lines: list[str] = []
-        self._complaints: dict[int, list[float]] = {}
+        self._complaints = Complaints(loop.now)
         # what changes
         self._connections: set[Connection] = set()
         self._sweeper: TimerHandle | None = None
@@ -136,17 +140,8 @@ class Engine:
             # accepted sockets inherit it: no call for each of them
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener = _Listener(sock, _PROTOCOLS[protocol], template)
-
-        def accept(_events: int) -> None:
-            self._accept(listener)
-            listener.turns += 1
-            if listener.turns % _TURNS_PER_PLACE == 0 and not self.is_retiring:
-                # the kernel wakes who came first, always: go to the end of its queue
-                self.loop.unwatch(sock.fileno())
-                self.loop.watch(sock.fileno(), accept, READ, exclusive=True)
-
         self._listeners.append(listener)
-        self.loop.watch(sock.fileno(), accept, READ, exclusive=True)
+        self._watch_listener(listener)
 
     def retire(self) -> None:
         """Accept nobody any more, answer what is under way, and let the clients go.
@@ -158,6 +153,7 @@ class Engine:
             return
         self.is_retiring = True
         self.keeps_alive = False
+        self.keepalive_s = _RETIRING_LINGER_S
         self._stop_listening()
         soon = self.now() + _RETIRING_LINGER_S
         for connection in self._connections:
@@ -183,9 +179,26 @@ class Engine:
             self._sweeper = None
         self._write_lines()
 
+    def _watch_listener(self, listener: _Listener) -> None:
+        def accept(_events: int) -> None:
+            self._accept(listener)
+            listener.turns += 1
+            if listener.turns % _TURNS_PER_PLACE == 0 and listener.is_watched:
+                # the kernel wakes who came first, always: go to the end of its queue
+                self.loop.unwatch(listener.fd)
+                self.loop.watch(listener.fd, accept, READ, exclusive=True)
+
+        listener.is_watched = True
+        self.loop.watch(listener.fd, accept, READ, exclusive=True)
+
+    def _unwatch_listener(self, listener: _Listener) -> None:
+        if listener.is_watched:
+            listener.is_watched = False
+            self.loop.unwatch(listener.fd)
+
     def _stop_listening(self) -> None:
         for listener in self._listeners:
-            self.loop.unwatch(listener.sock.fileno())
+            self._unwatch_listener(listener)
         self._listeners.clear()
 
     def _close_all(self) -> None:
@@ -200,7 +213,7 @@ class Engine:
             except BlockingIOError:  # another process was faster
                 return
             except OSError as error:
-                self._accept_failed(error)
+                self._accept_failed(listener, error)
                 return
             sock = socket.SocketType(listener.family, socket.SOCK_STREAM, 0, fd)
             peer = address[0] if isinstance(address, tuple) else ""
@@ -215,14 +228,22 @@ class Engine:
                 # it stays: let another process take the next one, or this one takes them all
                 _yield()
 
-    def _accept_failed(self, error: OSError) -> None:
-        """Out of descriptors, mostly: say so now and then, not a thousand times a second."""
-        if self._may_complain(error.errno or 0):
+    def _accept_failed(self, listener: _Listener, error: OSError) -> None:
+        """Out of descriptors, mostly: the socket stays ready, so look away for a moment."""
+        if error.errno in (errno.ECONNABORTED, errno.EINTR):
+            return
+        if self._complaints.may("accept"):
             _log.error(
                 "worker %s cannot accept a connection: %s (%s are open); "
-                "raise the limit of open files (max-fd, ulimit -n)",
+                "raise the limit of open files (ulimit -n) or lower the load",
                 self.worker_id, error.strerror, len(self._connections),
             )  # fmt: skip
+        self._unwatch_listener(listener)
+        self.loop.call_at(self.now() + _ACCEPT_AGAIN_S, lambda: self._accept_again(listener))
+
+    def _accept_again(self, listener: _Listener) -> None:
+        if listener in self._listeners:
+            self._watch_listener(listener)
 
     # -- what connections ask of us --------------------------------------------
 
@@ -253,10 +274,19 @@ class Engine:
 
     def complain(self, connection: Connection, error: WireError) -> None:
         """Say in the log why a client was refused; the same thing only now and then."""
-        if self._may_complain(error.status):
+        if self._complaints.may(f"status {error.status}"):
             _log.warning(
                 "%s refused with %s: %s", connection.peer or "a client", error.status, error
             )
+
+    def note_dropped(self, connection: Connection, header: bytes) -> None:
+        """Say in the log, now and then, that a client's header did not reach the application."""
+        if self._complaints.may("dropped header"):
+            name = header.decode("latin-1")
+            _log.warning(
+                "%s sent the header %s, which was dropped: as a variable it could pass for %s",
+                connection.peer or "a client", name, name.replace("_", "-"),
+            )  # fmt: skip
 
     # -- time ------------------------------------------------------------------
 
@@ -269,19 +299,6 @@ class Engine:
         if self._connections:
             pause = _SWEEP_S / 5 if self.is_retiring else _SWEEP_S
             self._sweeper = self.loop.call_at(now + pause, self._sweep)
-
-    def _may_complain(self, about: int) -> bool:
-        """A client can make us complain a thousand times a second: the log hears it once, then
-        how often it was."""
-        now = self.now()
-        last = self._complaints.setdefault(about, [0.0, 0])
-        if last[0] and now - last[0] < _COMPLAINT_EVERY_S:
-            last[1] += 1
-            return False
-        if last[1]:
-            _log.warning("(%d more like the next one since the last)", last[1])
-        last[0], last[1] = now, 0
-        return True
 
     def _note(self, line: str) -> None:
         if not self._lines:

@@ -109,7 +109,7 @@ def environ_template(settings: ServeSettings) -> dict[str, Any]:
 def http_template(base: dict[str, Any], listener: socket.socket) -> dict[str, Any]:
     """`base` and what a front server would have sent: who we are.  The peer is added per client."""
     address = listener.getsockname()
-    port = str(address[1]) if isinstance(address, tuple) else ""
+    port = str(address[1]) if isinstance(address, tuple) else "80"  # it may not be empty
     return base | {
         "SCRIPT_NAME": "",
         "SERVER_NAME": socket.gethostname(),

@@ -47,8 +47,8 @@ class Output(Protocol):
     def relax(self) -> None:
         """Wait, when very much is kept, until the client took some of it."""
 
-    def abort(self) -> None:
-        """End the connection so that the client notices that the response is not whole."""
+    def abort(self, *, resets: bool) -> None:
+        """End the connection after what was sent, with a reset or in an orderly way."""
 
 
 class BrokenResponse(Exception):
@@ -168,7 +168,7 @@ class Response:
             return
         request.keep_alive = False
         if self.was_sent:
-            self._out.abort()
+            self._break_off()
             return
         self.was_sent = True
         self.head = ResponseHead("500 Internal Server Error", [])
@@ -313,8 +313,16 @@ class Response:
 
     def _fall_short(self) -> None:
         self._note_mismatch("fewer")
+        self._break_off()
+
+    def _break_off(self) -> None:
+        """Let the client notice that the body is not whole.
+
+        With a length or with chunks it does so by itself; else only a reset tells the end of a
+        connection from the end of a body.
+        """
         self.request.keep_alive = False
-        self._out.abort()
+        self._out.abort(resets=self._remaining < 0 and not self._chunked)
 
     def _note_mismatch(self, how: str) -> None:
         request, length = self.request, self.head.length if self.head else None
