@@ -277,5 +277,9 @@ def task_buried(name: str, why: str) -> None:
     log.error("task %s can never run (%s): moved to the dead/ directory", name, why)
 
 
+def task_unreadable(name: str, why: str) -> None:
+    log.warning("task %s cannot be read (%s): left where it is, for whoever can", name, why)
+
+
 def store_unavailable(why: str, seconds: float) -> None:
     log.error("the spool cannot be used: %s; tried again in %g s", why, seconds)

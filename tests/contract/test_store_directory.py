@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from muleteer.errors import StoreUnavailable
-from muleteer.spool import arrivals, directory, filelock
+from muleteer.spool import arrivals, directory, filelock, files
 from muleteer.spool.directory import DirectoryStore
 from muleteer.spool.store import Outcome, Task
 from muleteer.wire.spoolfile import encode_task
@@ -607,7 +607,7 @@ def test_drafts_of_dead_writers_are_swept(
     draft = _write(path, ".uwsgi_spoolfile_on_h_1_1_1_1_1", b"half")
     assert open_store().claim(_later()) is None
     assert draft.exists()
-    monkeypatch.setattr(directory, "_DRAFT_AGE_S", -1.0)
+    monkeypatch.setattr(files, "_DRAFT_AGE_S", -1.0)
     assert open_store().claim(_later()) is None
     assert not draft.exists()
 

@@ -17,17 +17,18 @@ Rules
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
+from muleteer import journal
 from muleteer.errors import Malformed, StoreUnavailable, Truncated
 from muleteer.spool import names
 from muleteer.spool.arrivals import Arrival, Arrivals
 from muleteer.spool.filelock import is_locked, try_lock, unlock
+from muleteer.spool.files import is_at, make_folder, read_whole, sweep_draft, write_whole
 from muleteer.spool.index import Index
 from muleteer.spool.store import Outcome, Task, with_specials
 from muleteer.wire.spoolfile import decode_task, encode_task
@@ -48,11 +49,8 @@ _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 _FIRST_PATIENCE_S: Final = 0.01
 _LAST_PATIENCE_S: Final = 5.0
 _HALF_WRITTEN_S: Final = 5.0
-_DRAFT_AGE_S: Final = 3600.0
 _CLOCK_TICK_S: Final = 0.1
 _ERROR_BYTES: Final = 2000
-
-_log = logging.getLogger("muleteer")
 
 
 class DirectoryStore:
@@ -93,12 +91,12 @@ class DirectoryStore:
         path = folder + b"/" + names.new_name()
         try:
             try:
-                _write_whole(path, data, at, sync=self._sync)
+                write_whole(path, data, at, sync=self._sync)
             except FileNotFoundError:
                 if priority is None:
                     raise
-                _make_folder(folder)
-                _write_whole(path, data, at, sync=self._sync)
+                make_folder(folder)
+                write_whole(path, data, at, sync=self._sync)
         except OSError as error:
             raise self._unavailable("write a task", error) from error
         return path
@@ -239,7 +237,7 @@ class DirectoryStore:
         status = os.fstat(fd)
         if status.st_nlink == 0:  # done, or rewritten, between our open and our lock
             self._index.add(name)
-        elif status.st_mode & 0o777 == _BURIED and not _is_at(path, status):
+        elif status.st_mode & 0o777 == _BURIED and not is_at(path, status):
             self._forget(name)
         elif status.st_mtime > now:
             self._patience.pop(name, None)
@@ -258,7 +256,7 @@ class DirectoryStore:
             if isinstance(error, Truncated) and now - status.st_mtime < _HALF_WRITTEN_S:
                 self._postpone(name, now)  # uWSGI's writers open first and lock later
             else:
-                _log.error("spooler: %s is no task and goes to dead/: %s", name, error)
+                journal.task_buried(os.fsdecode(name), str(error))
                 self._lay_among_the_dead(fd, name, str(error))
             return None
         self._patience.pop(name, None)
@@ -272,7 +270,7 @@ class DirectoryStore:
     def _postpone(self, name: bytes, now: float, trouble: OSError | None = None) -> None:
         """Look again soon, then less and less often: its holder may die without a word."""
         if trouble is not None and name not in self._patience:
-            _log.warning("spooler: cannot read %s in %s: %s", name, self.path, trouble.strerror)
+            journal.task_unreadable(os.fsdecode(name), trouble.strerror or str(trouble))
         patience = self._patience.get(name, _FIRST_PATIENCE_S)
         self._patience[name] = min(patience * 2, _LAST_PATIENCE_S)
         self._index.add(name, now + patience)
@@ -302,15 +300,15 @@ class DirectoryStore:
             ATTEMPTS: b"%d" % (task.attempts + 1),
             LAST_ERROR: error.encode("utf-8", "backslashreplace")[:_ERROR_BYTES],
         }
-        _write_whole(task.path, encode_task(kept, task.body), at, sync=self._sync)
+        write_whole(task.path, encode_task(kept, task.body), at, sync=self._sync)
 
     def _lay_among_the_dead(self, fd: int, name: bytes, reason: str) -> None:
         """Move the file, its reason first; one who has it open sees it read-only and lets go."""
         dead = self.path + b"/" + DEAD
         grave = dead + b"/" + name.rpartition(b"/")[2]
         try:
-            _make_folder(dead)
-            _write_whole(grave + b".reason", reason.encode("utf-8", "backslashreplace") + b"\n")
+            make_folder(dead)
+            write_whole(grave + b".reason", reason.encode("utf-8", "backslashreplace") + b"\n")
             os.fchmod(fd, _BURIED)
             os.rename(self.path + b"/" + name, grave)
         except FileNotFoundError:
@@ -405,7 +403,7 @@ class DirectoryStore:
                 elif not folder and entry.name.isdigit() and entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name + b"/")
                 elif names.is_temporary(entry.name):
-                    _sweep(entry)
+                    sweep_draft(entry)
             except FileNotFoundError:  # it ended while we listed
                 continue
 
@@ -422,48 +420,9 @@ class DirectoryStore:
         )
 
 
-def _write_whole(path: bytes, data: bytes, at: float | None = None, *, sync: bool = False) -> None:
-    """Give `path` a file with all of `data`, or leave things as they were. Atomic.
-
-    A hidden draft and a rename. O_TMPFILE and a link would be as fast and leave no drafts of dead
-    writers, but inotify could not tell such a file from one that a `cp` has only begun.
-    """
-    folder, _, name = path.rpartition(b"/")
-    draft = folder + b"/" + names.temporary(name)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(draft, flags, 0o600)
-    try:
-        _write_all(fd, data)
-        if at is not None:
-            os.utime(fd, (at, at))
-        if sync:
-            os.fsync(fd)
-        os.rename(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
-    finally:
-        os.close(fd)
-    if sync:
-        _sync_folder(folder)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = os.write(fd, data)
-    while written < len(data):  # more than 2 GiB at once, or a disk that fills up just now
-        written += os.write(fd, memoryview(data)[written:])
-
-
 def _read_task(fd: int, path: bytes, size: int | None = None) -> Task:
     """The task in an open file; Malformed when there is none."""
-    size = os.fstat(fd).st_size if size is None else size
-    data = os.pread(fd, size, 0)
-    while len(data) < size:
-        more = os.pread(fd, size - len(data), len(data))
-        if not more:
-            break
-        data += more
-    content = decode_task(data)
+    content = decode_task(read_whole(fd, os.fstat(fd).st_size if size is None else size))
     task_vars, queued_at = content.vars, names.queued_at(path)
     if ATTEMPTS not in task_vars:
         return Task(path, task_vars, content.body, queued_at)
@@ -478,31 +437,3 @@ def _mark_run(fd: int, status: os.stat_result) -> None:
         os.fchmod(fd, stat.S_IMODE(status.st_mode) | _RUN_BEGUN)
     except PermissionError:
         pass  # another user's file: it runs all the same, only a crash would go uncounted
-
-
-def _is_at(path: bytes, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.lstat(path), status)
-    except FileNotFoundError:
-        return False
-
-
-def _make_folder(path: bytes) -> None:
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        pass  # another writer needed it at the same moment
-
-
-def _sync_folder(path: bytes) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sweep(entry: os.DirEntry[bytes]) -> None:
-    """Remove the draft of a writer that died long ago."""
-    if time.time() - entry.stat(follow_symlinks=False).st_ctime > _DRAFT_AGE_S:
-        os.unlink(entry.path)

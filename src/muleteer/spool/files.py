@@ -1,0 +1,90 @@
+"""Whole files or none: the few things the directory store does with the file system.
+
+Not here: what is in the files, and when they are written.
+Runs in: anywhere that enqueues; a spooler.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final
+
+from muleteer.spool import names
+
+__all__ = ["is_at", "make_folder", "read_whole", "sweep_draft", "write_whole"]
+
+_DRAFT_AGE_S: Final = 3600.0
+
+
+def write_whole(path: bytes, data: bytes, at: float | None = None, *, sync: bool = False) -> None:
+    """Give `path` a file with all of `data`, or leave things as they were. Atomic.
+
+    A hidden draft and a rename. O_TMPFILE and a link would be as fast and leave no drafts of dead
+    writers, but inotify could not tell such a file from one that a `cp` has only begun.
+    """
+    folder, _, name = path.rpartition(b"/")
+    draft = folder + b"/" + names.temporary(name)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(draft, flags, 0o600)
+    try:
+        _write_all(fd, data)
+        if at is not None:
+            os.utime(fd, (at, at))
+        if sync:
+            os.fsync(fd)
+        os.rename(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+    finally:
+        os.close(fd)
+    if sync:
+        _sync_folder(folder)
+
+
+def read_whole(fd: int, size: int) -> bytes:
+    """The first `size` bytes of an open file; fewer when it is shorter. Moves no offset."""
+    data = os.pread(fd, size, 0)
+    while len(data) < size:  # more than 2 GiB at once, or a file that is being cut
+        more = os.pread(fd, size - len(data), len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def make_folder(path: bytes) -> None:
+    """Have a directory at `path`, whose parent is there. Idempotent."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        pass  # another writer needed it at the same moment
+
+
+def is_at(path: bytes, status: os.stat_result) -> bool:
+    """Whether `path` still names the file that `status` is of."""
+    try:
+        return os.path.samestat(os.lstat(path), status)
+    except FileNotFoundError:
+        return False
+
+
+def sweep_draft(entry: os.DirEntry[bytes]) -> None:
+    """Remove the draft of a writer that died long ago; a younger one is left to its writer."""
+    if time.time() - entry.stat(follow_symlinks=False).st_ctime > _DRAFT_AGE_S:
+        os.unlink(entry.path)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):  # more than 2 GiB at once, or a disk that fills up just now
+        written += os.write(fd, memoryview(data)[written:])
+
+
+def _sync_folder(path: bytes) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
