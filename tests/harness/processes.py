@@ -71,12 +71,22 @@ def tree(session: int, mark: str, folder: Path) -> list[Process]:
 def shared_pages(pid: int) -> set[Path]:
     """The files under /dev/shm that a process has open or mapped and that have a name."""
     found = {line.split(maxsplit=5)[-1] for line in _text(f"/proc/{pid}/maps").splitlines()}
-    try:
-        found |= {os.readlink(link.path) for link in os.scandir(f"/proc/{pid}/fd")}
-    except OSError:  # it went while we looked
-        pass
+    found |= set(_open_files(pid))
     named = {name for name in found if name.startswith("/dev/shm/")}
     return {Path(name) for name in named if not name.endswith(" (deleted)")}
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    """What a process's descriptors point at; they and it may go while we look."""
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return
+    for name in names:
+        try:
+            yield os.readlink(f"/proc/{pid}/fd/{name}")
+        except OSError:
+            continue  # closed since
 
 
 def _read_process(pid: int) -> Process | None:
