@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from muleteer.config.options import Settings
@@ -78,6 +78,8 @@ class Runtime:
         self.generation = generation
         self.registry = Registry()
         self.listeners: Sequence[socket.socket] = ()
+        self.around: Callable[[], AbstractContextManager[None]] = nullcontext
+        """What a framework does around each signal handler and task."""
         # -- this process
         self.seat: Seat | None = None
         self.row: Row | None = None

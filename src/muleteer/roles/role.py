@@ -191,7 +191,8 @@ class Role:
             return
         with self.runtime.deadline(self.harakiri, signum):
             try:
-                registration.handler(signum)
+                with self.runtime.around():
+                    registration.handler(signum)
             except Exception:  # noqa: BLE001 - the application's own code
                 journal.signal_failed(signum)
 

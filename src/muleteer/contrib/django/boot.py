@@ -32,6 +32,8 @@ class BootSettings(Protocol):
     def import_(self) -> tuple[str, ...]: ...
     @property
     def shared_import(self) -> tuple[str, ...]: ...
+    @property
+    def spooler_import(self) -> tuple[str, ...]: ...
 
 
 def prepare(settings: BootSettings) -> None:
@@ -43,7 +45,8 @@ def prepare(settings: BootSettings) -> None:
     """
     handler = (settings.module or "").startswith("django.")
     name = os.environ.get(_SETTINGS, "")
-    if not handler and not (name and (settings.import_ or settings.shared_import)):
+    ahead = settings.import_ or settings.shared_import or settings.spooler_import
+    if not handler and not (name and ahead):
         return
     if importlib.util.find_spec("django") is None:
         if handler:
