@@ -156,8 +156,23 @@ def _next(name: str, shown: str, words: list[str]) -> str:
     return words.pop()
 
 
+_COMMANDS = {
+    "stop": "send SIGINT: kill -INT $(cat PIDFILE)",
+    "reload": "send SIGHUP: kill -HUP $(cat PIDFILE)",
+    **dict.fromkeys(
+        ("pause", "suspend", "resume", "connect-and-read", "extract", "get", "ping", "signal"),
+        "it is not there yet",
+    ),
+}
+"""What asks uWSGI for something else than a server, and what to do instead."""
+
+
 def _answer_requests(name: str) -> None:
+    if name in _COMMANDS:
+        raise ConfigError(f"command line: --{name} is no option of a server; {_COMMANDS[name]}")
     if name in ("help", "usage"):
         raise InfoRequested(help_text())
     if name == "version":
         raise InfoRequested(__version__)
+    if name == "dump-options":
+        raise InfoRequested("\n".join(BY_NAME))

@@ -93,6 +93,23 @@ def test_version_is_a_request_and_no_error() -> None:
     assert str(asked.value) == __version__
 
 
+def test_the_names_of_all_options_can_be_asked_for() -> None:
+    """`--dump-options` prints one name a line, as uWSGI does."""
+    with pytest.raises(InfoRequested) as asked:
+        settings_from("--dump-options")
+    assert {"processes", "workers", "spooler"} <= set(str(asked.value).split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("word", "way_out"),
+    [("--stop", "kill -INT"), ("--reload", "kill -HUP"), ("--ping", "not there")],
+)
+def test_a_command_of_uwsgi_does_not_start_a_server(word: str, way_out: str) -> None:
+    """What asks uWSGI for something else is refused with what to do instead."""
+    with pytest.raises(ConfigError, match=way_out):
+        settings_from(SOMETHING_TO_DO, word, "x")
+
+
 def test_a_flag_can_be_switched_off() -> None:
     """`--vacuum=false` is the way to switch off what is on here."""
     assert settings_from(SOMETHING_TO_DO, "--vacuum").vacuum is True
