@@ -63,12 +63,16 @@ def test_variables_reach_the_application_as_they_are(new_site: NewSite) -> None:
         ({"HTTPS": ""}, "http"),
         ({"UWSGI_SCHEME": "https"}, "https"),
         ({"UWSGI_SCHEME": "http", "HTTPS": "on"}, "http"),
+        ({"HTTP_X_FORWARDED_PROTO": "https"}, "https"),
+        ({"HTTP_X_FORWARDED_PROTO": "http", "HTTPS": "on"}, "http"),
+        ({"HTTP_X_FORWARDED_PROTO": "gopher"}, "http"),
+        ({"HTTP_X_FORWARDED_PROTO": "http", "UWSGI_SCHEME": "https"}, "https"),
     ],
 )
 def test_the_scheme_is_the_front_servers_word(
     new_site: NewSite, extra: dict[str, str], scheme: str
 ) -> None:
-    """UWSGI_SCHEME says it, else HTTPS does."""
+    """UWSGI_SCHEME says it, else what a balancer before it forwarded, else HTTPS does."""
     environ = environ_of(new_site(shown).packet({**GET, **extra}))
     assert environ["wsgi.url_scheme"] == scheme
 

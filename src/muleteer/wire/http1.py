@@ -24,7 +24,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 
 from muleteer.errors import Malformed, TooLarge, WireError
-from muleteer.wire.request import Body, Limits, Request, Spill, body_too_large
+from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, body_too_large
 
 __all__ = ["RequestReader"]
 
@@ -211,10 +211,17 @@ class RequestReader:
             self._check_length(variables["CONTENT_LENGTH"])
         elif "HTTP_TRANSFER_ENCODING" in variables:
             self._begin_chunked(variables)
+        if "HTTP_X_FORWARDED_PROTO" in variables:
+            self._believe_scheme(variables["HTTP_X_FORWARDED_PROTO"])
         if self._measure:
             self._check_head()
         self._keep_alive = parser.should_keep_alive()
         self._in_head = False
+
+    def _believe_scheme(self, scheme: str) -> None:
+        """A balancer that took TLS off says so; links and CSRF checks depend on it."""
+        if scheme in SCHEMES:
+            self._variables["wsgi.url_scheme"] = scheme
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body, chunks already undone."""

@@ -12,7 +12,10 @@ from typing import Any, Protocol
 
 from muleteer.errors import TooLarge
 
-__all__ = ["Body", "Limits", "Request", "Spill"]
+__all__ = ["SCHEMES", "Body", "Limits", "Request", "Spill"]
+
+SCHEMES = ("http", "https")
+"""What X-Forwarded-Proto may say; anything else is nobody's URL."""
 
 
 class Spill(Protocol):

@@ -15,7 +15,7 @@ from typing import Any
 
 from muleteer.errors import Malformed, TooLarge, WireError
 from muleteer.wire.packet import HEADER_SIZE, Modifier, Packet, decode_header
-from muleteer.wire.request import Body, Limits, Request, Spill, body_too_large
+from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, body_too_large
 
 __all__ = ["PacketReader"]
 
@@ -167,8 +167,11 @@ def _variables(block: bytes, template: dict[str, Any]) -> dict[str, Any]:
     if at != end:
         raise Malformed("the packet's variables do not end where the packet ends")
     scheme = variables.get("UWSGI_SCHEME")
+    forwarded = variables.get("HTTP_X_FORWARDED_PROTO")
     if scheme:
         variables["wsgi.url_scheme"] = scheme
+    elif forwarded in SCHEMES:
+        variables["wsgi.url_scheme"] = forwarded
     elif variables.get("HTTPS", "").lower() in ("on", "1", "true", "yes"):
         variables["wsgi.url_scheme"] = "https"
     return variables
