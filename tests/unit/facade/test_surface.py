@@ -61,7 +61,7 @@ def test_every_public_function_says_what_it_does(uwsgi: Any) -> None:
         assert "self" not in inspect.signature(function).parameters
 
 
-@pytest.mark.parametrize("name", ["cache_get", "mule_msg", "websocket_recv", "sharedarea_read"])
+@pytest.mark.parametrize("name", ["cache_get", "queue_push", "websocket_recv", "sharedarea_read"])
 def test_what_is_not_there_yet_says_so(uwsgi: Any, name: str) -> None:
     """By name, and in a way that hasattr() understands."""
     assert not hasattr(uwsgi, name)
