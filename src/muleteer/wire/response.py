@@ -7,6 +7,7 @@ Runs in: workers.
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 __all__ = ["CONTINUE", "LAST_CHUNK", "ResponseHead", "encode_chunk", "error_response"]
 
@@ -94,7 +95,7 @@ class ResponseHead:
         self.closes = False
         self.is_framed = False
         """The application sends its own Transfer-Encoding; its bytes go out as they are."""
-        lines = [status]
+        lines = [status if len(status) > 3 else _with_reason(status)]
         kinds = _HEADER_KINDS
         for name, value in headers:
             kind = kinds[name]
@@ -128,6 +129,12 @@ class ResponseHead:
         is_first = self.length is None
         self.length = int(value)
         return is_first and self.code >= 200 and self.code != 204
+
+
+def _with_reason(status: str) -> str:
+    """A bare number with its usual words: the status line needs a space behind the number."""
+    known = {code.value: code.phrase for code in HTTPStatus}
+    return f"{status} {known.get(int(status), 'Unknown')}"
 
 
 def _name_injection(headers: list[tuple[str, str]]) -> str:

@@ -39,6 +39,12 @@ def test_some_statuses_forbid_a_body(status: str, is_forbidden: bool) -> None:
     assert ResponseHead(status, []).forbids_body is is_forbidden
 
 
+@pytest.mark.parametrize(("status", "line"), [("200", "200 OK"), ("299", "299 Unknown")])
+def test_a_bare_number_gets_its_words(status: str, line: str) -> None:
+    """A status line without a space behind its number is no HTTP."""
+    assert ResponseHead(status, []).text == f"{line}\r\n"
+
+
 @pytest.mark.parametrize("status", ["", "OK", "20 OK", "2000 OK", "099 X", "200\tOK", "200 O\r\nK"])
 def test_what_is_no_status_is_refused(status: str) -> None:
     """Three digits, a space, words."""
