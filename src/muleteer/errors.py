@@ -8,6 +8,7 @@
       ChannelFull            knows which channel and how long it was waited for
       SpoolError             (+ ValueError)                StoreUnavailable, BadTask
       LockError              (+ ValueError)
+      MuleError              (+ ValueError)
     Retire, Leave            BaseException: the two ways a child's loop ends
 
 A class's docstring is its default message and ends with what to do.
@@ -32,6 +33,7 @@ __all__ = [
     "Leave",
     "LockError",
     "Malformed",
+    "MuleError",
     "MuleteerError",
     "Retire",
     "SignalError",
@@ -153,6 +155,10 @@ class BadTask(SpoolError):
 
 class LockError(MuleteerError, ValueError):
     """There is no lock of that number; raise `locks = N` or use a smaller one."""
+
+
+class MuleError(MuleteerError, ValueError):
+    """There is no such mule or farm, or this process is none; see `mules = N` and `farm`."""
 
 
 class Retire(BaseException):

@@ -72,8 +72,8 @@ def nothing_listens() -> None:
     log.warning("no socket is configured: no worker serves; spoolers, timers and crons run")
 
 
-def server_ready(generation: int, workers: int, spoolers: int) -> None:
-    log.info("ready: generation %d, %d workers, %d spoolers", generation, workers, spoolers)
+def server_ready(generation: int, seats: Iterable[str]) -> None:
+    log.info("ready: generation %d, %s", generation, ", ".join(seats) or "nobody")
 
 
 def stopping(why: str) -> None:

@@ -544,6 +544,19 @@ class Settings:
         written = self.origins.get(name)
         return written[index] if written else f"{name} = {getattr(self, name)}"
 
+    @property
+    def mule_programs(self) -> tuple[str, ...]:
+        """What each mule runs, in the order of their numbers; '' is a mule that waits."""
+        waiting = ("",) * self.mules
+        first = next((name for name in self.opt if name in ("mule", "mules")), "mule")
+        return (*waiting, *self.mule) if first == "mules" else (*self.mule, *waiting)
+
+    @property
+    def farms(self) -> Mapping[str, tuple[int, ...]]:
+        """The numbers of each farm's mules, in the order of the options."""
+        parted = (text.partition(":") for text in self.farm)
+        return {name: tuple(map(int, numbers.split(","))) for name, _, numbers in parted}
+
     def titled(self, words: str, *, master: bool = False) -> str:
         """Return the name a process shows, from its telling name and the procname options."""
         spaced = f"{self.procname_prefix_spaced} " if self.procname_prefix_spaced else ""

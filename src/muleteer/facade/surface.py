@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import muleteer
+from muleteer.facade.mules import Mules
 from muleteer.facade.process import Process
 from muleteer.facade.signals import Signals
 from muleteer.facade.spool import Spool, SpoolFiles
@@ -30,10 +31,10 @@ _NOT_YET = """
     accepting add_file_monitor add_ms_timer add_var alarm async_connect async_sleep
     cache_clear cache_dec cache_del cache_div cache_exists cache_get cache_inc cache_keys cache_mul
     cache_num cache_set cache_update call chunked_read chunked_read_nb cl close connect
-    connection_fd disconnect embedded_data env extract farm_get_msg farm_msg get_logvar
-    green_schedule i_am_the_lord in_farm install_mule_msg_hook is_connected log_this_request
+    connection_fd disconnect embedded_data env extract get_logvar
+    green_schedule i_am_the_lord is_connected log_this_request
     lord_scroll magic_table metric_dec metric_div metric_get metric_inc metric_mul metric_set
-    metric_set_max metric_set_min mule_get_msg mule_msg offload queue_get queue_last queue_pop
+    metric_set_max metric_set_min offload queue_get queue_last queue_pop
     queue_pull queue_pull_slot queue_push queue_set queue_slot ready_fd recv register_rpc
     request_context route rpc rpc_list scrolls send sendfile set_logvar set_warning_message
     signal_received signal_wait snmp_set_community start_response suspend wait_fd_read
@@ -104,6 +105,7 @@ def _set_hook(hooks: dict[str, Any], name: str, value: Any) -> None:
 def _functions(runtime: Runtime) -> dict[str, Any]:
     """Every function there is under this configuration, by its name."""
     parts: list[Any] = [Signals(runtime), Workers(runtime), Process(runtime), SpoolFiles(runtime)]
+    parts.append(Mules(runtime))
     if runtime.stores:
         parts.append(Spool(runtime))
     names = ((part, name) for part in parts for name in dir(part) if not name.startswith("_"))

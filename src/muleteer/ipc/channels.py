@@ -23,7 +23,16 @@ from typing import IO, Any
 from muleteer.errors import ChannelFull
 from muleteer.ipc.targets import Population, TargetTable
 
-__all__ = ["Bell", "Endpoint", "Lifeline", "Mailbox", "SignalPipe", "Switchboard", "message_pair"]
+__all__ = [
+    "Bell",
+    "Endpoint",
+    "Lifeline",
+    "Mailbox",
+    "SignalPipe",
+    "Switchboard",
+    "describe_message",
+    "message_pair",
+]
 
 SEND_PATIENCE_S = 5.0
 """How long a sender waits for room in a full channel before it is told."""
@@ -279,6 +288,11 @@ class Mailbox:
         """Close both ends in this process."""
         self._reader.close()
         self._writer.close()
+
+
+def describe_message(message: bytes) -> bytes:
+    """Say which message it is, for the journal: its length and how it begins."""
+    return b"a message of %d bytes: %s" % (len(message), repr(message[:80]).encode())
 
 
 def _nameless_file(content: bytes) -> IO[bytes]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from muleteer.errors import UnknownTarget
 
-__all__ = ["ANY_MULE", "ANY_WORKER", "Farm", "Population", "TargetTable", "resolve"]
+__all__ = ["ANY_MULE", "ANY_WORKER", "Farm", "Population", "TargetTable", "resolve", "spooler_pipe"]
 
 ANY_WORKER = "worker"
 ANY_MULE = "mule"

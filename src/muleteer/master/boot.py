@@ -23,7 +23,7 @@ from muleteer.ipc.locks import LockTable
 from muleteer.ipc.scoreboard import Scoreboard, Seat
 from muleteer.ipc.sockets import Listener, bind
 from muleteer.ipc.sockets import close as close_listener
-from muleteer.ipc.targets import Population
+from muleteer.ipc.targets import Farm, Population
 from muleteer.ipc.title import name_process
 from muleteer.master.master import Master, Shared
 from muleteer.runtime import Runtime
@@ -174,8 +174,16 @@ def _assemble(
     workers = settings.processes if listeners else 0
     spoolers = len(settings.spooler) * settings.spooler_processes
     plan = tuple(Seat("worker", n) for n in range(1, workers + 1))
+    plan += tuple(Seat("mule", n) for n in range(1, len(settings.mule_programs) + 1))
     plan += tuple(Seat("spooler", n) for n in range(1, spoolers + 1))
-    switchboard = Switchboard(Population(workers, spoolers), settings.spooler)
+    population = Population(
+        workers,
+        spoolers,
+        settings.spooler,
+        len(settings.mule_programs),
+        tuple(Farm(name, mules) for name, mules in settings.farms.items()),
+    )
+    switchboard = Switchboard(population, settings.spooler)
     scoreboard = Scoreboard(rows=len(plan) * _SPARE_GENERATIONS, cores=settings.threads)
     locks = LockTable(settings.locks)
 

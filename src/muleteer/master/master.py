@@ -12,6 +12,7 @@ import os
 import selectors
 import signal as unix_signals
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -227,8 +228,9 @@ class Master:
     def _announce(self) -> None:
         if self.roster.announced:
             journal.reload_done(self.roster.generation)
-        kinds = [seat.kind for seat in self.shared.plan]
-        journal.server_ready(self.roster.generation, kinds.count("worker"), kinds.count("spooler"))
+        kinds = Counter(seat.kind for seat in self.shared.plan)
+        seats = [f"{count} {kind}s" for kind, count in kinds.items()]
+        journal.server_ready(self.roster.generation, seats)
         self.roster.announced = self.roster.generation
 
     # -- hearing: Unix signals -----------------------------------------------------------

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from muleteer import journal
-from muleteer.ipc.channels import Mailbox
+from muleteer.ipc.channels import Mailbox, describe_message
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.targets import ANY_MULE
 from muleteer.roles.role import Role
@@ -86,8 +86,3 @@ class Mule(Role):
         with self.runtime.deadline(self.harakiri, doing=describe_message(message)):
             for take in hooks:
                 self.run_hook("mule message hook", lambda take=take: take(message))
-
-
-def describe_message(message: bytes) -> bytes:
-    """Say which message it is, for the journal: its length and how it begins."""
-    return b"a message of %d bytes: %s" % (len(message), repr(message[:80]).encode())

@@ -17,6 +17,7 @@ from typing import Any
 from muleteer import journal
 from muleteer.errors import SpoolError, StoreUnavailable
 from muleteer.ipc.scoreboard import Row
+from muleteer.ipc.targets import spooler_pipe
 from muleteer.roles.role import Role
 from muleteer.runtime import Runtime
 from muleteer.spool.store import Outcome, Store, Task
@@ -39,6 +40,7 @@ class Spooler(Role):
         self.directory = self._own_directory()
         self.store: Store = runtime.new_store(self.directory)
         self._around_task = around_task
+        self.signal_names = ("spooler", spooler_pipe(self.directory))
         self._bell = self.switchboard.spooler_bells[self.directory]
 
     def _own_directory(self) -> str:
@@ -53,7 +55,7 @@ class Spooler(Role):
         arrivals = self.store.fileno()
         if arrivals is not None:
             self.loop.watch(arrivals, self._arrived)
-        self._signal_fds = self.listen_for_signals(self.loop, "spooler")
+        self._signal_fds = self.listen_for_signals(self.loop, *self.signal_names)
 
     def _nice(self) -> None:
         try:
@@ -131,7 +133,7 @@ class Spooler(Role):
         if not self.settings.spooler_quiet:
             journal.task_started(name)
         started = time.monotonic()
-        with self.runtime.deadline(self.settings.spooler_harakiri):
+        with self.runtime.deadline(self.settings.spooler_harakiri, doing=task.name):
             outcome = self._outcome(task, name)
         if outcome is Outcome.OK and not self.settings.spooler_quiet:
             journal.task_done(name, time.monotonic() - started)

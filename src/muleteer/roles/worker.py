@@ -17,6 +17,7 @@ from typing import Any
 from muleteer.ipc.loop import Loop
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.sockets import Listener
+from muleteer.ipc.targets import ANY_WORKER
 from muleteer.roles.role import Role
 from muleteer.runtime import Runtime
 from muleteer.serve.engine import Engine
@@ -38,7 +39,7 @@ class _Lane:
         """Take connections and signals from now on."""
         for listener in self.worker.listeners:
             self.engine.listen(listener.sock, listener.protocol)
-        names = ("worker", f"worker{self.worker.seat.id}")
+        names = self.worker.signal_names
         self._signal_fds = self.worker.listen_for_signals(self.loop, *names)
 
     def retire(self) -> None:
@@ -81,6 +82,7 @@ class Worker(Role):
         listeners: Sequence[Listener],
     ) -> None:
         super().__init__(runtime, row)
+        self.signal_names = (ANY_WORKER, f"worker{self.seat.id}")
         self.application = application
         self.listeners = listeners
         self.retire_fd, self._retire_bell = os.pipe()

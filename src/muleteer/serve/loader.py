@@ -27,6 +27,7 @@ __all__ = [
     "describe",
     "import_modules",
     "load_application",
+    "load_callable",
     "no_application",
     "prepare_process",
 ]
@@ -96,10 +97,14 @@ def load_application(settings: Settings) -> Application | None:
         origin = settings.where("wsgi_file")
         return _find(_load_file(settings.wsgi_file, origin), settings.callable, origin)
     if settings.module:
-        origin = settings.where("module")
-        name, _, attribute = settings.module.partition(":")
-        return _find(_import(name, origin), attribute or settings.callable, origin)
+        return load_callable(settings.module, settings.where("module"), settings.callable)
     return None
+
+
+def load_callable(text: str, origin: str, usual: str = "application") -> Application:
+    """Import `module:callable`, `module:factory()` or, with the usual name, `module`."""
+    name, _, attribute = text.partition(":")
+    return _find(_import(name, origin), attribute or usual, origin)
 
 
 def no_application(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -175,7 +180,7 @@ def _find(module: types.ModuleType, attribute: str, origin: str) -> Application:
     if not callable(found):
         raise AppNotLoaded(
             f"{origin}: {name} is of type {type(found).__name__} and cannot be called;"
-            " name a WSGI application"
+            " name a function, a class or an object with __call__"
         )
     return found  # type: ignore[no-any-return]
 

@@ -28,11 +28,13 @@ from muleteer.ipc.channels import Endpoint
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.sockets import Listener
 from muleteer.ipc.title import name_process
+from muleteer.roles.mule import Mule
 from muleteer.roles.role import Role
 from muleteer.roles.spooler import Spooler
 from muleteer.roles.worker import Worker
 from muleteer.runtime import Runtime, source_message
 from muleteer.serve import loader
+from muleteer.serve.programs import load_program
 from muleteer.zygote.forking import fork_child
 
 __all__ = ["Zygote", "live"]
@@ -67,6 +69,7 @@ class Zygote:
         runtime.listeners = [listener.sock for listener in listeners]
         self.orders = orders
         self.application: loader.Application = loader.no_application
+        self.programs: list[Callable[[], object] | None] = []
         self.children: set[int] = set()
         self.around_task: Callable[[], AbstractContextManager[None]] = nullcontext
         self._woken_fd = -1
@@ -113,8 +116,12 @@ class Zygote:
             for field in ("shared_import", "import_", "spooler_import"):
                 loader.import_modules(self.settings, field)
             self.application = loader.load_application(self.settings) or self._no_application()
+            self.programs = [
+                load_program(text, f"mule = {text}") for text in self.settings.mule_programs
+            ]
             if self.settings.chdir2:
                 loader.change_directory(self.settings.chdir2, self.settings.where("chdir2"))
+            self._adopt_framework()
         except (MuleteerError, SystemExit) as error:
             return self._failed(_reason(error))
         except Exception as error:  # noqa: BLE001 - the application's own code, whatever it raises
@@ -130,7 +137,13 @@ class Zygote:
         if is_django or "DJANGO_SETTINGS_MODULE" in os.environ:
             django = importlib.import_module(_DJANGO)
             django.prepare(self.settings)
-            self.around_task = django.around_task
+
+    def _adopt_framework(self) -> None:
+        """Care for the database connections of a Django that is loaded, whoever set it up."""
+        if "django" in sys.modules:
+            django = importlib.import_module(_DJANGO)
+            django.close_before_fork()
+            self.around_task = self.runtime.around = django.around_task
 
     def _no_application(self) -> loader.Application:
         """What answers when no app is named: signals and tasks may be all a socket is for."""
@@ -198,6 +211,8 @@ class Zygote:
     def _make_role(self, row: Row) -> Role:
         if row.seat.kind == "spooler":
             return Spooler(self.runtime, row, self.around_task)
+        if row.seat.kind == "mule":
+            return Mule(self.runtime, row, self.programs[row.seat.id - 1])
         return Worker(self.runtime, row, self.application, self.listeners)
 
     def _let_go(self) -> None:
