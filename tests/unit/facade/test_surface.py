@@ -172,14 +172,20 @@ def test_workers_makes_new_dicts_at_each_call(uwsgi: Any) -> None:
     assert before[0]["id"] == 99
 
 
-def test_of_an_old_and_a_new_child_the_ready_one_is_shown(uwsgi: Any, runtime: Runtime) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [(State.RETIRING, State.READY, 22), (State.READY, State.FORKED, 11)],
+)
+def test_of_an_old_and_a_new_child_the_ready_one_is_shown(
+    uwsgi: Any, runtime: Runtime, old: State, new: State, shown: int
+) -> None:
     """In a reload one seat has two rows for a while."""
-    for generation, state, pid in [(1, State.RETIRING, 11), (2, State.READY, 22)]:
+    for generation, state, pid in [(1, old, 11), (2, new, 22)]:
         row = runtime.scoreboard.free_row()
         assert row is not None
         row.assign(Seat("worker", 1), generation, 0)
         row.set_state(state, pid)
-    assert uwsgi.workers()[0]["pid"] == 22
+    assert uwsgi.workers()[0]["pid"] == shown
 
 
 def test_ready_is_none_until_a_child_is(uwsgi: Any, runtime: Runtime) -> None:
