@@ -37,7 +37,8 @@ __all__ = ["Core", "Engine", "PacketHandler", "ServeSettings"]
 
 _log = logging.getLogger("muleteer")
 
-_ACCEPTS_PER_TURN = 1
+_ACCEPTS_PER_TURN = 8
+"""As long as they are answered and gone at once; one that stays ends the turn."""
 _TURNS_PER_PLACE = 16
 _ACCEPT_AGAIN_S = 0.5
 _SWEEP_S = 0.5
@@ -224,9 +225,11 @@ class Engine:
             if self._sweeper is None:
                 self._sweeper = self.loop.call_at(now + _SWEEP_S, self._sweep)
             connection.begin()
-            if not connection.is_gone and _yield is not None:
-                # it stays: let another process take the next one, or this one takes them all
-                _yield()
+            if not connection.is_gone:
+                if _yield is not None:
+                    # it stays: let another process take the next one, or we take them all
+                    _yield()
+                return
 
     def _accept_failed(self, listener: _Listener, error: OSError) -> None:
         """Out of descriptors, mostly: the socket stays ready, so look away for a moment."""

@@ -43,6 +43,7 @@ class _Methods(dict[bytes, str]):
 
 
 _METHODS = _Methods()
+_CLOSED = Malformed("the connection is closed")
 _PROTOCOLS = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0"}
 
 
@@ -162,7 +163,7 @@ class RequestReader:
             self._body.discard()
             self._body = None
         if self.failure is None:
-            self.failure = Malformed("the connection is closed")
+            self.failure = _CLOSED
         del self._parser  # it holds our bound methods: without this we wait for the collector
 
     # -- what llhttp calls, in this order --------------------------------------
