@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import signal as unix_signals
 
-from muleteer.errors import LockError
 from muleteer.ipc.title import set_title
 from muleteer.runtime import Runtime
 
@@ -22,6 +21,7 @@ class Process:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._locks = runtime.locks
 
     # -- locks ---------------------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ class Process:
         Works in spoolers, too. ValueError when there is no such lock (`locks = N` adds N to lock 0)
         and when this thread holds it already, where uWSGI hangs for ever.
         """
-        taken = self._runtime.locks.acquire(_lock_number(number), timeout)
+        taken = self._locks.acquire(number, timeout)
         return None if timeout is None else taken
 
     def unlock(self, number: int = 0, /) -> None:
@@ -40,11 +40,11 @@ class Process:
 
         ValueError names the holder's pid when another thread holds it (uWSGI gives it back anyway).
         """
-        self._runtime.locks.release(_lock_number(number))
+        self._locks.release(number)
 
     def is_locked(self, number: int = 0, /) -> bool | None:
         """Return True while anybody alive holds the lock, else None, as uWSGI; never blocks."""
-        return self._runtime.locks.is_locked(_lock_number(number)) or None
+        return self._locks.is_locked(number) or None
 
     # -- deadlines -----------------------------------------------------------------------------
 
@@ -80,9 +80,3 @@ class Process:
     def setprocname(self, name: str, /) -> None:
         """Change what `ps` shows for this process."""
         set_title(name)
-
-
-def _lock_number(number: int) -> int:
-    if not isinstance(number, int):
-        raise LockError(f"locks have numbers; {number!r} is none")
-    return number

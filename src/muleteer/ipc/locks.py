@@ -47,6 +47,10 @@ class Taken(Enum):
     MINE = 3  # this thread has it already
 
 
+_YES = Taken.YES
+"""Looked up once: an enum's members cost more to look up than the lock itself."""
+
+
 class LockEngine(Protocol):
     """The mechanism under a `LockTable`."""
 
@@ -78,7 +82,7 @@ class LockTable:
         if not 0 <= n <= self.count:
             raise self._no_such_lock(n)
         taken = self._engine.acquire(n, timeout_s)
-        if taken is not Taken.YES:
+        if taken is not _YES:
             return self._not_taken(n, taken, timeout_s)
         last = self._owners[n]
         self._owners[n] = _me.pid << 32 | get_ident() >> 12 & 0x7FFFFFFF
@@ -205,7 +209,7 @@ class RobustMutexes:
         else:
             result = self._timed_lock(n, timeout_s)
         if result == 0:
-            return Taken.YES
+            return _YES
         return self._other_end(n, result)
 
     def _other_end(self, n: int, result: int) -> Taken:
