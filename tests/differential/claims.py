@@ -1,22 +1,22 @@
-"""The table of compatibility: one claim, one row, one test.
+"""What a claim of compatibility is: something to observe on both servers, and the verdict.
 
-A row is an app, an ini and something to observe, done once on muleteer and once on real uWSGI.
-It says *same*, or *differs* and why; a difference that is not listed is a bug, and a listed one
-that is none any more is a stale row: both fail. docs/compatibility.md is written from here:
-
-    python -m tests.differential.claims
+A row is a setup (an app, an ini) and something to observe on muleteer and on real uWSGI alike. It
+says *same*; or *differs*, why, and what each of the two does. A difference that is not listed is a
+bug, and a listed one that is none any more is a stale row: both fail. The rows stand in `rows/`.
 
 Runs in: the test process.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
-from tests.harness import Server, apps
+from tests.differential.probes import PROBE
+from tests.harness import Reference, Server
 
 BASE = {
     "master": "true",
@@ -25,186 +25,131 @@ BASE = {
     "http-socket": "127.0.0.1:0",
     "module": "app",
 }
-"""What every row's ini starts with; a row may override a key."""
+"""What every ini starts with; a setup may replace a key, or leave it out: `key =`."""
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 Observe = Callable[[Server], object]
 
 
-@dataclass(frozen=True, kw_only=True)
+class Side(Enum):
+    """A server, and whose decorators the app imports there."""
+
+    OURS = "muleteer"
+    THEIRS = "uwsgi"
+    THEIR_DECORATORS_HERE = "uwsgi's decorators on muleteer"
+    OUR_DECORATORS_THERE = "muleteer's decorators on uwsgi"
+
+    @property
+    def is_ours(self) -> bool:
+        """Does muleteer serve?"""
+        return self in (Side.OURS, Side.THEIR_DECORATORS_HERE)
+
+    @property
+    def decorators(self) -> str:
+        """The module that the app imports as its decorators."""
+        ours = self in (Side.OURS, Side.OUR_DECORATORS_THERE)
+        return "muleteer.decorators" if ours else "uwsgidecorators"
+
+
+BOTH = (Side.OURS, Side.THEIRS)
+EVERY_SIDE = tuple(Side)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Setup:
+    """An app and an ini; rows with one setup share the started servers."""
+
+    name: str
+    ini: str = ""
+    app: str = PROBE
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    sides: tuple[Side, ...] = BOTH
+    starts: bool = True
+    """False: it is not waited for; the row observes how the start goes."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Claim:
     """One row."""
 
     area: str
     says: str
+    setup: Setup
     observe: Observe
-    ini: str = ""
-    app: str = apps.EVALUATE
-    files: Mapping[str, str | bytes] = field(default_factory=dict)
     differs: str | None = None
     """Why ours is different; None: it is the same."""
+    ours: object = None
+    theirs: object = None
+    """What is observed where it differs."""
 
     def __str__(self) -> str:
         return f"{self.area}: {self.says}"
 
-
-@dataclass(frozen=True)
-class Pair:
-    """What one claim observed on both."""
-
-    ours: object
-    theirs: object
+    def expected(self, side: Side) -> object:
+        """What a row that differs has on this side: the server decides, not the decorators."""
+        return self.ours if side.is_ours else self.theirs
 
 
-def observe(claim: Claim, kind: type[Server], folder: Path) -> object:
-    """Start one of the two with the claim's app and ini, and look."""
-    folder.mkdir()
-    files = {"app.py": claim.app, **claim.files}
-    with kind(folder, ini=full_ini(claim.ini), files=files) as server:
-        return claim.observe(server)
+class NewRow(Protocol):
+    """Makes a row of one area and one setup."""
+
+    def __call__(
+        self,
+        says: str,
+        observe: Observe,
+        *,
+        differs: str | None = None,
+        ours: object = None,
+        theirs: object = None,
+    ) -> Claim: ...
+
+
+def rows_of(area: str, setup: Setup) -> NewRow:
+    """The maker of rows that stand under one heading and share one setup."""
+
+    def new_row(
+        says: str,
+        observe: Observe,
+        *,
+        differs: str | None = None,
+        ours: object = None,
+        theirs: object = None,
+    ) -> Claim:
+        return Claim(
+            area=area, says=says, setup=setup, observe=observe,
+            differs=differs, ours=ours, theirs=theirs,
+        )  # fmt: skip
+
+    return new_row
+
+
+def make_server(setup: Setup, side: Side, folder: Path) -> Server:
+    """One server, not started yet, in a folder of its own."""
+    files: dict[str, str | bytes] = {"app.py": setup.app, **setup.files}
+    env = {**setup.env, "PROBED_DECORATORS": side.decorators}
+    if side is Side.THEIR_DECORATORS_HERE:
+        files["uwsgidecorators.py"] = their_decorators()
+    if side is Side.OUR_DECORATORS_THERE:
+        env["PYTHONPATH"] = str(REPOSITORY / "src")
+    kind = Server if side.is_ours else Reference
+    return kind(folder, ini=full_ini(setup.ini), files=files, env=env, args=setup.args)
 
 
 def full_ini(lines: str) -> str:
-    """The base with a row's lines; a key that the row names replaces the base's."""
-    named = {line.partition("=")[0].strip() for line in lines.splitlines()}
+    """The base with a setup's lines; a key without a value takes it out of the base."""
+    pairs = [line.partition("=") for line in lines.splitlines()]
+    named = {name.strip() for name, _, _ in pairs}
+    removed = {name.strip() for name, equals, value in pairs if equals and not value.strip()}
     kept = [f"{key} = {value}" for key, value in BASE.items() if key not in named]
-    return "\n".join([*kept, lines, ""])
+    own = [line for line in lines.splitlines() if line.partition("=")[0].strip() not in removed]
+    return "\n".join([*kept, *own, ""])
 
 
-# -- what can be observed -------------------------------------------------------------------
-
-
-def value(expression: str) -> Observe:
-    """The repr of a Python expression, evaluated in a worker that has imported `uwsgi`."""
-
-    def look(server: Server) -> object:
-        return server.ask("/", body=expression.encode()).text
-
-    return look
-
-
-def answer(path: str = "/", *, body: bytes = b"", protocol: str = "uwsgi") -> Observe:
-    """Status, headers but for Date and Server, and body of one answer."""
-
-    def look(server: Server) -> object:
-        response = server.ask(path, body=body) if protocol == "uwsgi" else server.get(path)
-        headers = sorted((name.lower(), text) for name, text in response.headers)
-        kept = [pair for pair in headers if pair[0] not in {"date", "server", "connection"}]
-        return response.status, kept, response.body
-
-    return look
-
-
-def logged(path: str, pattern: str) -> Observe:
-    """What a pattern's groups find in the log after one request."""
-
-    def look(server: Server) -> object:
-        server.ask(path)
-        return server.wait_for(pattern).groups()
-
-    return look
-
-
-# -- the table ------------------------------------------------------------------------------
-
-ENVIRON = "[e[k] for k in ('PATH_INFO', 'QUERY_STRING', 'REQUEST_METHOD', 'SERVER_PROTOCOL')]"
-
-CLAIMS = [
-    Claim(
-        area="requests",
-        says="a WSGI app answers over the uwsgi protocol with its status, headers and body",
-        app=apps.HELLO,
-        observe=answer("/anything?a=1"),
-    ),
-    Claim(
-        area="requests",
-        says="a WSGI app answers over HTTP with its status, headers and body",
-        app=apps.HELLO,
-        observe=answer("/anything?a=1", protocol="http"),
-    ),
-    Claim(
-        area="requests",
-        says="a request body arrives whole",
-        app=apps.ECHO,
-        observe=answer("/", body=b"0123456789" * 20000),
-    ),
-    Claim(
-        area="requests",
-        says="the CGI variables of a packet reach the environ",
-        observe=value(ENVIRON),
-    ),
-    Claim(
-        area="configuration",
-        says="`uwsgi.opt` has str keys and bytes values, placeholders included",
-        ini="my-name = me\nmy-greeting = hello %(my-name)",
-        observe=value("[uwsgi.opt[k] for k in ('processes', 'my-name', 'my-greeting')]"),
-    ),
-    Claim(
-        area="configuration",
-        says="a key without a value is empty in `uwsgi.opt`",
-        ini="lonely",
-        observe=value("uwsgi.opt['lonely']"),
-    ),
-    Claim(
-        area="configuration",
-        says="a repeated key is a list in `uwsgi.opt`",
-        ini="mine = one\nmine = two",
-        observe=value("uwsgi.opt['mine']"),
-        differs="uWSGI 2.0 shows the last one only; lists are what its documentation says",
-    ),
-    Claim(
-        area="configuration",
-        says="%n, %s and %% are replaced while the file is read",
-        ini="mine = %n-%s-%%",
-        observe=value("uwsgi.opt['mine']"),
-    ),
-    Claim(
-        area="configuration",
-        says="a comment after a value is a comment",
-        ini="mine = value ; really",
-        observe=value("uwsgi.opt['mine']"),
-        differs="uWSGI takes the comment as part of the value, which nobody means",
-    ),
-    Claim(
-        area="the module",
-        says="a worker knows its number, and the server its size",
-        ini="processes = 2",
-        observe=value("[type(uwsgi.worker_id()), uwsgi.numproc, uwsgi.masterpid() != os.getpid()]"),
-    ),
-    Claim(
-        area="the module",
-        says="the constants of the spooler are uWSGI's",
-        ini="spooler = tasks",
-        files={"tasks/": ""},
-        observe=value("[uwsgi.SPOOL_OK, uwsgi.SPOOL_RETRY, uwsgi.SPOOL_IGNORE]"),
-    ),
-]
-
-
-# -- the page -------------------------------------------------------------------------------
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
-
-HEAD = """\
-# Compatibility with uWSGI
-
-Real uWSGI 2.0.31 is the reference.
-Each row is a test: it starts both servers with the same app and the same ini and compares.
-This page is written from the rows: `python -m tests.differential.claims`.
-"""
-
-
-def page() -> str:
-    """docs/compatibility.md, whole."""
-    parts = [HEAD]
-    for area, claims in itertools.groupby(CLAIMS, key=lambda claim: claim.area):
-        rows = "".join(f"| {claim.says} | {_verdict(claim)} |\n" for claim in claims)
-        parts.append(f"## {area[0].upper()}{area[1:]}\n\n| | |\n| --- | --- |\n{rows}")
-    return "\n".join(parts)
-
-
-def _verdict(claim: Claim) -> str:
-    return "same" if claim.differs is None else f"differs, because {claim.differs}"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())
+def their_decorators() -> bytes:
+    """uWSGI's own uwsgidecorators.py, as it was installed with the reference."""
+    prefix = Reference.find_binary().parent.parent
+    (path,) = prefix.glob("lib/python3*/site-packages/uwsgidecorators.py")
+    return path.read_bytes()

@@ -1,21 +1,63 @@
-"""Both servers side by side: the same app, the same ini, one after the other.
+"""The servers side by side: the same app, the same ini.
 
 Runs in: the test process.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.differential.claims import Claim, Pair, observe
-from tests.harness import Reference, Server
+from tests.differential.claims import Claim, Setup, Side, make_server
+from tests.harness import Server
+
+
+class Street:
+    """The servers of one setup at a time: rows that come in the setups' order share them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._setup: Setup | None = None
+        self._servers: dict[Side, Server] = {}
+        self._open = ExitStack()
+
+    def servers(self, setup: Setup) -> Mapping[Side, Server]:
+        """The setup's servers, started if they are not; the ones before them are stopped."""
+        if setup is not self._setup:
+            self.close()
+            self._start(setup)
+        return self._servers
+
+    def close(self) -> None:
+        """Stop all; raises LeftBehind when muleteer left anything."""
+        self._setup, self._servers = None, {}
+        self._open.close()
+
+    def _start(self, setup: Setup) -> None:
+        for side in setup.sides:
+            folder = self._folder / f"{setup.name}-{side.name.lower()}"
+            server = make_server(setup, side, folder)
+            self._open.callback(server.close)
+            if setup.starts:
+                server.start()
+            else:
+                server.launch()
+            self._servers[side] = server
+        self._setup = setup
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    """Where the servers of the current setup stand."""
+    street = Street(tmp_path_factory.mktemp("street", numbered=True))
+    yield street
+    street.close()
 
 
 @pytest.fixture
-def both(claim: Claim, tmp_path: Path) -> Pair:
-    """What the claim observes on ours and on real uWSGI."""
-    return Pair(
-        ours=observe(claim, Server, tmp_path / "muleteer"),
-        theirs=observe(claim, Reference, tmp_path / "uwsgi"),
-    )
+def observed(claim: Claim, street: Street) -> Mapping[Side, object]:
+    """What the claim observes on each side."""
+    servers = street.servers(claim.setup)
+    return {side: claim.observe(server) for side, server in servers.items()}

@@ -1,0 +1,16 @@
+"""The rows of the compatibility table, an area a file.
+
+Runs in: the test process.
+"""
+
+from __future__ import annotations
+
+from tests.differential.claims import Claim
+from tests.differential.rows import answers, environ, protocol
+
+CLAIMS: list[Claim] = [*environ.CLAIMS, *answers.CLAIMS, *protocol.CLAIMS]
+
+_SETUPS = list(dict.fromkeys(claim.setup for claim in CLAIMS))
+
+IN_ORDER = sorted(CLAIMS, key=lambda claim: _SETUPS.index(claim.setup))
+"""The rows, those with one setup together."""
