@@ -42,9 +42,9 @@ class Process:
         """
         self._locks.release(number)
 
-    def is_locked(self, number: int = 0, /) -> bool | None:
-        """Return True while anybody alive holds the lock, else None, as uWSGI; never blocks."""
-        return self._locks.is_locked(number) or None
+    def is_locked(self, number: int = 0, /) -> bool:
+        """Return whether anybody alive holds the lock; never blocks."""
+        return self._locks.is_locked(number)
 
     # -- deadlines -----------------------------------------------------------------------------
 

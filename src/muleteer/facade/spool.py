@@ -45,6 +45,8 @@ class Spool:
         vars). ValueError names what cannot be stored, and then nothing is.
         Blocks as long as the disk does.
         """
+        if message is None and not more:
+            raise BadTask("spool: nothing was given; spool({}) enqueues a task without vars")
         task_vars = stored_vars(message or {}, more)
         directory = self._directory(task_vars)
         body = task_vars.pop(b"body", b"")

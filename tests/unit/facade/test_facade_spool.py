@@ -76,6 +76,13 @@ def test_a_key_is_str_or_bytes(uwsgi: Any, key: Any) -> None:
         uwsgi.spool({key: "1"})
 
 
+def test_a_task_of_nothing_is_refused(uwsgi: Any) -> None:
+    """A call without arguments is a slip, as in uWSGI; an empty dict is a task."""
+    with pytest.raises(ValueError, match="nothing"):
+        uwsgi.spool()
+    assert uwsgi.spool({})
+
+
 def test_an_empty_key_is_refused(uwsgi: Any) -> None:
     """uWSGI writes a file that it later deletes unread."""
     with pytest.raises(ValueError, match="empty"):

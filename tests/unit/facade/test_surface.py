@@ -211,12 +211,12 @@ def test_a_listen_queue_that_is_not_there_is_refused(uwsgi: Any) -> None:
 
 
 def test_lock_and_unlock_answer_none_as_in_uwsgi(uwsgi: Any) -> None:
-    """is_locked says True or None, and an unlock of a free lock is nothing."""
+    """is_locked says True or False, and an unlock of a free lock is nothing."""
     assert uwsgi.lock() is None
     assert uwsgi.is_locked() is True
-    assert uwsgi.is_locked(1) is None
+    assert uwsgi.is_locked(1) is False
     assert uwsgi.unlock() is None
-    assert uwsgi.is_locked() is None
+    assert uwsgi.is_locked() is False
     assert uwsgi.unlock() is None
 
 
