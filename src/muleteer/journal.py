@@ -193,12 +193,16 @@ def start_too_slow(seat: str, pid: int, patience_s: float) -> None:
 
 def harakiri(seat: str, pid: int, what: str, late_s: float) -> None:
     log.error(
-        "HARAKIRI ON %s (pid: %d): %s is %.1f s over its deadline; killed",
+        "HARAKIRI ON %s (pid: %d): %s is %.1f s over its deadline; its Python stacks:",
         seat.upper(),
         pid,
         what,
         late_s,
     )
+
+
+def harakiri_done(seat: str, pid: int) -> None:
+    log.error("%s (pid: %d) is killed (harakiri)", seat, pid)
 
 
 # -- the application's code ---------------------------------------------------------------

@@ -12,6 +12,7 @@ import fcntl
 import json
 import mmap
 import os
+import re
 import select
 import socket
 import struct
@@ -291,8 +292,9 @@ class Mailbox:
 
 
 def describe_message(message: bytes) -> bytes:
-    """Say which message it is, for the journal: its length and how it begins."""
-    return b"a message of %d bytes: %s" % (len(message), repr(message[:80]).encode())
+    """Say which message it is, for the journal: its length and the words it begins with."""
+    words = b" ".join(re.findall(rb"[\x20-\x7e]{3,}", message[:200]))
+    return b"a message of %d bytes: %s" % (len(message), words)
 
 
 def _nameless_file(content: bytes) -> IO[bytes]:

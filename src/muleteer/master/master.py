@@ -26,6 +26,7 @@ from muleteer.ipc.sockets import Listener
 from muleteer.ipc.sockets import close as close_listener
 from muleteer.master import policy
 from muleteer.master.control import Command, UnixSignals
+from muleteer.master.deadlines import Deadlines
 from muleteer.master.roster import (
     ChildHandle,
     Event,
@@ -63,6 +64,7 @@ class Master:
         self.shared = shared
         self.roster = Roster(plan=shared.plan, reload_wanted=True)
         self.router = Router(shared.switchboard)
+        self.deadlines = Deadlines(shared.scoreboard)
         self.signals = UnixSignals()
         self.exit_code: int = ExitCode.OK
         self._finished = False
@@ -451,26 +453,23 @@ class Master:
     # -- deadlines -----------------------------------------------------------------------
 
     def _next_deadline_check(self) -> float | None:
-        """When a deadline may pass: the earliest that runs, or one that could be set right now."""
-        running = [when for row in self.shared.scoreboard.taken() for _, when in row.deadlines]
-        limits = (self.settings.harakiri, self.settings.spooler_harakiri)
-        now = time.monotonic()
-        running += [now + limit for limit in limits if limit]
-        soonest = min(running, default=None)
-        self.shared.scoreboard.next_check = now + 1e9 if soonest is None else soonest
-        return soonest
+        chosen = self.settings
+        limits = (chosen.harakiri, chosen.spooler_harakiri, chosen.mule_harakiri)
+        return self.deadlines.next_check(limits, time.monotonic())
 
     def _check_deadlines(self) -> None:
-        now = time.monotonic()
-        for child in self.roster.children:
-            if child.phase is Phase.KILLED:
-                continue
-            late = [(what, when) for what, when in self._row(child).deadlines if when <= now]
-            if late:
-                what, when = min(late, key=lambda pair: pair[1])
-                journal.harakiri(str(child.seat), child.pid, what, now - when)
+        for overdue in list(self.deadlines.overdue(self.roster.children, time.monotonic())):
+            child, seat = overdue.child, str(overdue.child.seat)
+            if not overdue.kill:
+                journal.harakiri(seat, child.pid, self._doing(child, overdue.what), overdue.late_s)
+                self._send_signal(child, unix_signals.SIGUSR2)
+            else:
+                journal.harakiri_done(seat, child.pid)
                 self._hear_of(child, Event.KILL)
                 self._send_signal(child, unix_signals.SIGKILL)
+
+    def _doing(self, child: ChildHandle, what: str) -> str:
+        return self._row(child).doing or what
 
 
 def _exists(pid: int) -> bool:

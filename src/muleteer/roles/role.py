@@ -13,6 +13,7 @@ Runs in: a child, after the fork.
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import os
 import select
 import signal as unix_signals
@@ -29,7 +30,7 @@ from muleteer.runtime import Runtime
 __all__ = ["Role"]
 
 _ASKED_TO_LEAVE = (unix_signals.SIGTERM, unix_signals.SIGINT, unix_signals.SIGHUP)
-_IGNORED = (unix_signals.SIGPIPE, unix_signals.SIGUSR1, unix_signals.SIGUSR2, unix_signals.SIGTSTP)
+_IGNORED = (unix_signals.SIGPIPE, unix_signals.SIGUSR1, unix_signals.SIGTSTP)
 
 
 class Role:
@@ -143,6 +144,8 @@ class Role:
         for number in _IGNORED:
             unix_signals.signal(number, unix_signals.SIG_IGN)
         unix_signals.signal(unix_signals.SIGCHLD, unix_signals.SIG_DFL)
+        # written by the C handler itself: it works in a C call, an endless loop, a blocked read
+        faulthandler.register(unix_signals.SIGUSR2, file=2, all_threads=True)
         self.loop.watch(self._woken_fd, self._woken)
 
     def _woken(self, _events: int) -> None:
