@@ -18,7 +18,6 @@ REFERENCE := .venv-reference
 VERSIONED := $$("$(PYTHON)" -c 'import sys; print("python{}.{}".format(*sys.version_info))')
 BIN := $(VENV)/bin
 PIP := pip install -qq --disable-pip-version-check
-SOURCES := src tests examples benchmarks
 
 # $(call apt,packages): install them as root, or end with the one line that does.
 define apt
@@ -76,7 +75,7 @@ bench: $(VENV)/.bench reference
 
 clean:
 	rm -rf $(VENV) $(REFERENCE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf examples/videos/videos.sqlite3 examples/videos/mytasks/*
 
 # -- what they stand on --------------------------------------------------------------------------
