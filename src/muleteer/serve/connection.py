@@ -35,7 +35,6 @@ __all__ = ["Connection", "Host", "HttpConnection", "PacketHandler", "UwsgiConnec
 
 PacketHandler = Callable[[Packet], bytes]
 
-_READ_SIZE = 65536
 _FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 """With it a call does not block, whatever the socket's own mode: one system call fewer each."""
 _HIGH_WATER = 1 << 20
@@ -54,6 +53,8 @@ class Host(Protocol):
     packets: dict[int, PacketHandler]
     keeps_alive: bool
     keepalive_s: float
+    buffer: memoryview
+    """What is received goes here first; it is free again when `feed` has returned."""
     finished_at: float
     """When the last answer was finished (monotonic)."""
     first_deadline: float
@@ -203,18 +204,22 @@ class Connection:
         else:
             self._watch(READ)
 
-    def _receive(self) -> bytes | None:
-        """What has come; None when nothing has, or the connection has ended (it is closed then)."""
+    def _receive(self) -> memoryview | None:
+        """What has come, in the thread's one buffer, until the next call of anybody.
+
+        None when nothing has, or when the connection has ended (it is closed then).
+        """
+        buffer = self._host.buffer
         try:
-            data = self._sock.recv(_READ_SIZE, _FLAGS)
+            size = self._sock.recv_into(buffer, 0, _FLAGS)
         except BlockingIOError:
             return None
         except OSError:
-            data = b""
-        if not data:
+            size = 0
+        if not size:
             self.close()
             return None
-        return data
+        return buffer[:size]
 
     def _watch(self, events: int) -> None:
         if self._watched == 0:
@@ -413,7 +418,7 @@ class UwsgiConnection(Connection):
         data = self._receive()
         if data is None:
             return
-        whole = self._reader.feed(data)
+        whole = self._reader.feed(bytes(data))
         if isinstance(whole, Request):
             self._host.run(whole, self)
         elif whole is not None:

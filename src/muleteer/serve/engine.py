@@ -39,10 +39,11 @@ _log = logging.getLogger("muleteer")
 
 _ACCEPTS_PER_TURN = 8
 """As long as they are answered and gone at once; one that stays ends the turn."""
-_TURNS_PER_PLACE = 16
+_SHORT_ONES_PER_PLACE = 32
 _ACCEPT_AGAIN_S = 0.5
 _SWEEP_S = 0.5
 _RETIRING_LINGER_S = 0.5
+_READ_SIZE = 1 << 18
 _BODY_IN_MEMORY = 1 << 20
 _yield = getattr(os, "sched_yield", None)
 _PROTOCOLS: dict[str, type[HttpConnection] | type[UwsgiConnection]] = {
@@ -78,7 +79,7 @@ class _Listener:
         self.family = int(sock.family)
         self.make = make
         self.template = template
-        self.turns = 0
+        self.accepted = 0
         self.is_watched = False
 
 
@@ -108,6 +109,7 @@ class Engine:
         self.keepalive_s = settings.http_keepalive
         self.now = loop.now
         self.worker_id = worker_id
+        self.buffer = memoryview(bytearray(_READ_SIZE))
         self._app = app
         self._core = core
         self._harakiri = settings.harakiri or 0.0
@@ -181,16 +183,18 @@ class Engine:
         self._write_lines()
 
     def _watch_listener(self, listener: _Listener) -> None:
-        def accept(_events: int) -> None:
-            self._accept(listener)
-            listener.turns += 1
-            if listener.turns % _TURNS_PER_PLACE == 0 and listener.is_watched:
-                # the kernel wakes who came first, always: go to the end of its queue
-                self.loop.unwatch(listener.fd)
-                self.loop.watch(listener.fd, accept, READ, exclusive=True)
-
         listener.is_watched = True
-        self.loop.watch(listener.fd, accept, READ, exclusive=True)
+        self.loop.watch(listener.fd, lambda _: self._accept(listener), READ, exclusive=True)
+
+    def _requeue(self, listener: _Listener) -> None:
+        """Let another process be woken for the next client.
+
+        Of those who wait for the socket the kernel wakes the first, always: go to the end.
+        """
+        self._unwatch_listener(listener)
+        self._watch_listener(listener)
+        if _yield is not None:
+            _yield()  # in a burst nobody is woken, and we would take all there is
 
     def _unwatch_listener(self, listener: _Listener) -> None:
         if listener.is_watched:
@@ -225,10 +229,9 @@ class Engine:
             if self._sweeper is None:
                 self._sweeper = self.loop.call_at(now + _SWEEP_S, self._sweep)
             connection.begin()
-            if not connection.is_gone:
-                if _yield is not None:
-                    # it stays: let another process take the next one, or we take them all
-                    _yield()
+            listener.accepted += 1
+            if not connection.is_gone or listener.accepted % _SHORT_ONES_PER_PLACE == 0:
+                self._requeue(listener)
                 return
 
     def _accept_failed(self, listener: _Listener, error: OSError) -> None:

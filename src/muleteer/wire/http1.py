@@ -115,7 +115,7 @@ class RequestReader:
         self._fed = 0  # bytes fed since the last whole request
         self._measure = False  # more was fed than a head may have
 
-    def feed(self, data: bytes) -> list[Request]:
+    def feed(self, data: bytes | memoryview) -> list[Request]:
         """The requests that became whole with `data`, in order.  Never raises; see `failure`."""
         if self.failure is not None:
             return []
@@ -189,6 +189,8 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         """The head is whole: the variables made of it, and what may not be served refused."""
+        if self._measure:
+            self._check_head()
         parser = self._parser
         protocol = _PROTOCOLS.get(parser.get_http_version())
         if protocol is None:
@@ -214,8 +216,6 @@ class RequestReader:
             self._begin_chunked(variables)
         if "HTTP_X_FORWARDED_PROTO" in variables:
             self._believe_scheme(variables["HTTP_X_FORWARDED_PROTO"])
-        if self._measure:
-            self._check_head()
         self._keep_alive = parser.should_keep_alive()
         self._in_head = False
 
@@ -263,7 +263,7 @@ class RequestReader:
 
     # -- the seldom cases ------------------------------------------------------
 
-    def _feed_on(self, data: bytes, error: Exception) -> None:
+    def _feed_on(self, data: bytes | memoryview, error: Exception) -> None:
         """After llhttp stopped: at an upgrade go on with the rest, at an error do not."""
         while isinstance(error, httptools.HttpParserUpgrade):
             data = data[error.args[0] :]
@@ -384,7 +384,7 @@ def _plain_path(path: str) -> str:
     return "/".join(kept)
 
 
-def _translate(error: Exception, data: bytes) -> WireError:
+def _translate(error: Exception, data: bytes | memoryview) -> WireError:
     """llhttp's complaint in words for the client; a wrong protocol is called by its name."""
     message = str(error)
     if data[:3] == b"\x16\x03\x01" or data[:2] == b"\x16\x03":
