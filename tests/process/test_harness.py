@@ -19,8 +19,10 @@ from tests.harness import (
     Died,
     LeftBehind,
     Nginx,
+    Reference,
     Server,
     TimedOut,
+    apps,
     eventually,
     http_raw,
 )
@@ -300,3 +302,23 @@ class _Canned:
         with connection:
             connection.recv(100)
             connection.sendall(self._answer)
+
+
+def test_a_missing_reference_names_the_command_that_builds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without real uWSGI the comparison fails with the way out; it is never skipped."""
+    monkeypatch.setenv("MULETEER_UWSGI", "/nonexistent/uwsgi")
+    with pytest.raises(AssertionError, match="run `make reference`"):
+        Reference.find_binary()
+
+
+def test_the_reference_answers_to_the_same_verbs(tmp_path: Path) -> None:
+    """Real uWSGI is started, asked, listed and ended in the words that start ours."""
+    ini = "master = true\nprocesses = 2\nsocket = a.sock\nhttp-socket = 127.0.0.1:0\nmodule = app"
+    with Reference(tmp_path, ini=ini, files={"app.py": apps.HELLO}) as reference:
+        assert reference.ask("/").text == reference.get("/").text == "hello"
+        assert reference.uwsgi == str(tmp_path / "a.sock")
+        eventually(lambda: [one.id for one in reference.children("worker")] == [1, 2])
+        everyone = reference.processes()
+    assert not any(one.is_alive() for one in everyone)
