@@ -227,6 +227,32 @@ def test_close_is_called_when_the_client_is_gone(new_site: NewSite) -> None:
     assert site.engine.open_connections == 0
 
 
+def test_write_to_a_client_that_is_gone_raises_and_is_no_fault(
+    new_site: NewSite, caplog: Any
+) -> None:
+    """`write()` tells the application; the log does not blame it."""
+    raised = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", PLAIN)
+        client.sock.close()
+        try:
+            for _ in range(100):
+                write(b"x" * 100_000)
+        except OSError as error:
+            raised.append(error)
+            raise
+        return []
+
+    site = new_site(app)
+    client = site.connect()
+    client.send(GET)
+    site.turn(3)
+    assert len(raised) == 1
+    assert caplog.text == ""
+    assert site.engine.open_connections == 0
+
+
 def test_an_endless_body_for_a_client_that_takes_nothing_ends(new_site: NewSite) -> None:
     """A stalled client stops the iteration after `socket-timeout`, not the memory."""
     made: list[Body] = []

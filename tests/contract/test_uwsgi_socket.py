@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pprint
+import socket
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
 import pytest
+from tests.contract.serving import Client
 
 from muleteer.wire.packet import Packet
 
@@ -211,3 +214,26 @@ def test_a_packet_that_does_not_come_is_given_up(new_site: NewSite) -> None:
     assert site.engine.open_connections == 1
     site.move_clock(2)
     assert site.engine.open_connections == 0
+
+
+@pytest.mark.parametrize("protocol", ["http", "uwsgi"])
+def test_a_unix_socket_serves_too(new_site: NewSite, tmp_path: Path, protocol: str) -> None:
+    """Both protocols are spoken over a unix socket; its client has no address."""
+    site = new_site(shown)
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        socket.socket(socket.AF_UNIX) as sock,
+    ):
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        site.engine.listen(listener, protocol)
+        sock.connect(str(tmp_path / "s"))
+        client = Client(site, sock)
+        if protocol == "http":
+            client.send(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        else:
+            client.send(b"\0\x0f\0\0\x09\0PATH_INFO\x02\0/x")
+        environ = environ_of(client.read_to_end())
+        assert environ["PATH_INFO"] == "/x"
+        assert environ.get("REMOTE_ADDR", "") == ""
+        site.engine.close()

@@ -7,6 +7,7 @@ Runs in: workers.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from muleteer.serve.wsgi import Response
@@ -27,12 +28,15 @@ def size_of_variables(variables: dict[str, Any], fixed: int) -> tuple[int, int]:
 class AccessLog:
     """Makes the lines of one thread of one worker."""
 
-    def __init__(self, pid: int, core: int) -> None:
+    def __init__(
+        self, pid: int, core: int, count_requests: Callable[[], int] | None = None
+    ) -> None:
         self._pid = pid
         self._core = core
         self._second = -1
         self._ctime = ""
         self._count = 0
+        self._count_requests = count_requests
 
     def line(
         self,
@@ -44,11 +48,12 @@ class AccessLog:
         """One request's line, without a line end."""
         request, head = response.request, response.head
         self._count += 1
+        total = self._count_requests() if self._count_requests else self._count
         get = variables.get
         code, headers, size = (head.code, head.count, len(head.text)) if head else (0, 0, 0)
         via = "via sendfile() " if response.handed_over else ""
         return (
-            f"[pid: {self._pid}|app: 0|req: {self._count}/{self._count}] {get('REMOTE_ADDR', '')} "
+            f"[pid: {self._pid}|app: 0|req: {self._count}/{total}] {get('REMOTE_ADDR', '')} "
             f"({get('REMOTE_USER', '')}) {{{counted[0]} vars in {counted[1]} bytes}} "
             f"[{self._now()}] {request.method} {request.target} => generated {response.sent} bytes "
             f"{via}in {int(seconds * 1000)} msecs ({request.protocol} {code}) "

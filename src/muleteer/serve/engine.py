@@ -84,7 +84,10 @@ class _Listener:
 
 
 class Engine:
-    """Serves what comes in on its listening sockets, one request at a time."""
+    """Serves what comes in on its listening sockets, one request at a time.
+
+    For the log: `core_id` is the thread's number, `count_requests` counts those of all workers.
+    """
 
     def __init__(
         self,
@@ -98,6 +101,7 @@ class Engine:
         log_request: Callable[[str], None] | None,
         after_request: Callable[[], None] | None = None,
         core_id: int = 0,
+        count_requests: Callable[[], int] | None = None,
     ) -> None:
         # for the life of the thread
         self.loop = loop
@@ -118,7 +122,7 @@ class Engine:
         self._listeners: list[_Listener] = []
         # logging
         self._log_request = None if settings.disable_logging else log_request
-        self._access = AccessLog(os.getpid(), core_id)
+        self._access = AccessLog(os.getpid(), core_id, count_requests)
         self._lines: list[str] = []
         self._complaints = Complaints(loop.now)
         # what changes

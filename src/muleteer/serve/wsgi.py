@@ -346,6 +346,9 @@ def respond(app: WSGIApplication, request: Request, out: Output) -> Response:
             response.send_result(result)
         else:
             _send_and_close(response, result)
+    except BrokenPipeError:
+        if not out.is_gone:
+            response.fail("the application raised")
     except Exception:  # noqa: BLE001 - the door to the application's code
         response.fail("the application raised")
     except BaseException:

@@ -24,7 +24,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 
 from muleteer.errors import Malformed, TooLarge, WireError
-from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, body_too_large
+from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, Unkept, body_too_large
 
 __all__ = ["RequestReader"]
 
@@ -386,6 +386,8 @@ def _plain_path(path: str) -> str:
 
 def _translate(error: Exception, data: bytes | memoryview) -> WireError:
     """llhttp's complaint in words for the client; a wrong protocol is called by its name."""
+    if isinstance(error, httptools.HttpParserCallbackError):
+        return Unkept(f"the request could not be kept: {error.__context__}")
     message = str(error)
     if data[:3] == b"\x16\x03\x01" or data[:2] == b"\x16\x03":
         return Malformed("TLS was spoken to a plain HTTP socket: use http://, or put TLS in front")

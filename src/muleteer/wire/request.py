@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from muleteer.errors import TooLarge
+from muleteer.errors import TooLarge, WireError
 
-__all__ = ["SCHEMES", "Body", "Limits", "Request", "Spill"]
+__all__ = ["SCHEMES", "Body", "Limits", "Request", "Spill", "Unkept", "body_too_large"]
 
 SCHEMES = ("http", "https")
 """What X-Forwarded-Proto may say; anything else is nobody's URL."""
@@ -59,6 +59,12 @@ class Request:
         self.body = body
         self.keep_alive = keep_alive
         self.is_http = is_http  # its answer is framed for HTTP; else the end is the end
+
+
+class Unkept(WireError):
+    """A body could not be written into a file; see the space and the rights of TMPDIR."""
+
+    status = 500
 
 
 class Body:

@@ -15,7 +15,7 @@ from typing import Any
 
 from muleteer.errors import Malformed, TooLarge, WireError
 from muleteer.wire.packet import HEADER_SIZE, Modifier, Packet, decode_header
-from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, body_too_large
+from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, Unkept, body_too_large
 
 __all__ = ["PacketReader"]
 
@@ -73,8 +73,10 @@ class PacketReader:
             return self._take_head(self._buffer + data if self._buffer else data)
         except WireError as error:
             self.failure = error
-            self.discard()
-            return None
+        except OSError as error:  # of the file that takes a large body
+            self.failure = Unkept(f"the request could not be kept: {error}")
+        self.discard()
+        return None
 
     @property
     def is_idle(self) -> bool:

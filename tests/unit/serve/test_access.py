@@ -37,6 +37,13 @@ def test_the_line_is_uwsgis() -> None:
     assert line.endswith("(1 switches on core 2)")
 
 
+def test_the_requests_of_all_workers_can_be_counted() -> None:
+    """The second number is the whole server's."""
+    response = Response(Request({}, "GET", "/", "HTTP/1.1", b"", True, True), None)  # type: ignore[arg-type]
+    line = AccessLog(7, 0, lambda: 99).line(response, {}, (0, 0), 0.0)
+    assert "|req: 1/99]" in line
+
+
 def test_a_file_sent_by_the_kernel_is_named() -> None:
     """`via sendfile()` stands where uWSGI puts it."""
     assert UWSGI.fullmatch(line_of({}, handed_over=True))

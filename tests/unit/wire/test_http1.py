@@ -208,6 +208,20 @@ def test_a_file_of_an_unfinished_body_is_closed() -> None:
     assert spills[0].closed
 
 
+def test_a_body_that_cannot_be_kept_is_500() -> None:
+    """A full disk is our fault, not the client's, and is called by its name."""
+
+    class Full(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            raise OSError(28, "No space left on device")
+
+    reader = RequestReader({}, Limits(1000, 0, 10), Full)
+    reader.feed(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 99\r\n\r\n" + b"x" * 50)
+    assert reader.failure is not None
+    assert reader.failure.status == 500
+    assert "No space left" in str(reader.failure)
+
+
 def test_endless_chunk_extensions_are_refused() -> None:
     """What is not data in chunks is bounded, too."""
     reader = new_reader(head=200)

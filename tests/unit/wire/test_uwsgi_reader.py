@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,20 @@ def test_a_long_body_goes_into_a_file(cut: Cut) -> None:
     assert isinstance(found, Request)
     assert isinstance(found.body, io.BytesIO)
     assert found.body.getvalue() == b"x" * 500
+
+
+def test_a_body_that_cannot_be_kept_is_500() -> None:
+    """A full disk is our fault, not the client's, and is called by its name."""
+
+    class Full(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            raise OSError(28, "No space left on device")
+
+    reader = PacketReader({}, Limits(1000, 0, 10), Full)
+    reader.feed(encode_packet(0, encode_vars([(b"CONTENT_LENGTH", b"99")])) + b"x" * 50)
+    assert reader.failure is not None
+    assert reader.failure.status == 500
+    assert "No space left" in str(reader.failure)
 
 
 def test_limits_are_the_options() -> None:
