@@ -178,10 +178,8 @@ def _as_seen_by_app(task: Task) -> dict[Any, bytes]:
 
 def _meaning(returned: object) -> Outcome:
     """Read a handler's word: -2 is done, 0 is not mine, anything else runs again (uWSGI's rule)."""
-    if returned == Outcome.OK:
-        return Outcome.OK
-    return (
-        Outcome.IGNORE
-        if returned == Outcome.IGNORE and isinstance(returned, int)
-        else Outcome.RETRY
+    if not isinstance(returned, int):
+        return Outcome.RETRY
+    return next(
+        (known for known in (Outcome.OK, Outcome.IGNORE) if returned == known), Outcome.RETRY
     )
