@@ -6,6 +6,7 @@ Runs in: the test process.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -38,13 +39,12 @@ class Street:
     def _start(self, setup: Setup) -> None:
         for side in setup.sides:
             folder = self._folder / f"{setup.name}-{side.name.lower()}"
-            server = make_server(setup, side, folder)
+            self._servers[side] = server = make_server(setup, side, folder)
             self._open.callback(server.close)
-            if setup.starts:
-                server.start()
-            else:
-                server.launch()
-            self._servers[side] = server
+            server.launch()
+        if setup.starts:
+            for server in self._servers.values():
+                server.wait_until_ready()
         self._setup = setup
 
 
@@ -58,6 +58,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 @pytest.fixture
 def observed(claim: Claim, street: Street) -> Mapping[Side, object]:
-    """What the claim observes on each side."""
+    """What the claim observes on each side; all look at once."""
     servers = street.servers(claim.setup)
-    return {side: claim.observe(server) for side, server in servers.items()}
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(servers, pool.map(claim.observe, servers.values()), strict=True))

@@ -6,18 +6,20 @@ Runs in: the test process.
 from __future__ import annotations
 
 import ast
+import inspect
+import os
 import re
-import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from tests.differential.claims import Observe
-from tests.harness import Server, http_raw, uwsgi_packet
+from tests.harness import Server, eventually, http_raw, uwsgi_packet
 from tests.harness.clients import connect, read_all
 
 
 def value(source: str) -> Observe:
     """The value of Python statements' last expression, run in a worker; `e` is the environ."""
-    code = textwrap.dedent(source).strip()
+    code = inspect.cleandoc(source)
     return lambda server: evaluate(server, code)
 
 
@@ -83,7 +85,7 @@ def packet(
 
 def http(server: Server, head: str, body: bytes = b"") -> bytes:
     """Send one HTTP request as it stands; all that comes back until the close."""
-    lines = textwrap.dedent(head).strip().splitlines()
+    lines = head.strip().splitlines()
     return http_raw(server.http, "\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
 
@@ -130,3 +132,54 @@ def status_of(observe: Observe) -> Observe:
         return answer.partition(b"\r\n")[0].decode()
 
     return look
+
+
+# -- tasks -----------------------------------------------------------------------------------
+
+
+def spool(server: Server, **task: bytes) -> Path:
+    """Enqueue a task by `uwsgi.spool`; its file."""
+    pairs = {name.encode(): value for name, value in task.items()}
+    path = evaluate(server, f"uwsgi.spool({pairs!r})")
+    assert isinstance(path, bytes), f"it was not enqueued: {path!r}"
+    return Path(os.fsdecode(path))
+
+
+def in_spooler(source: str, **task: bytes) -> Observe:
+    """The value of statements run by the task's handler in a spooler; `e` is what it was given."""
+    code = inspect.cleandoc(source)
+
+    def look(server: Server) -> object:
+        path = spool(server, look=code.encode(), **task)
+        return ast.literal_eval(server.wait_for(f"TASK {path.name} (.*)")[1])
+
+    return look
+
+
+class Endings:
+    """Tasks whose end is watched: each is gone after one run, or after it was run again.
+
+    All of them are enqueued when the first is asked for: what is run again waits for the spooler's
+    next look, and so they wait together.
+    """
+
+    def __init__(self, tasks: Mapping[str, Mapping[str, bytes]]) -> None:
+        self._tasks = tasks
+        self._paths: dict[tuple[Server, str], Path] = {}
+
+    def end_of(self, name: str) -> Observe:
+        """'gone' or 'again'."""
+
+        def look(server: Server) -> object:
+            if (server, name) not in self._paths:
+                self._enqueue(server)
+            path = self._paths[server, name]
+            eventually(lambda: not path.exists(), within=20, bell=server.log.bell)
+            ran_twice = (server.folder / "seen" / f"{path.name}.again").exists()
+            return "again" if ran_twice else "gone"
+
+        return look
+
+    def _enqueue(self, server: Server) -> None:
+        for name, task in self._tasks.items():
+            self._paths[server, name] = spool(server, **task)

@@ -11,7 +11,7 @@ import uwsgi
 
 
 def run(source, environ):
-    """The value of the last expression of some statements, or the name of what they raise."""
+    """The value of the last expression of some statements, or which built-in error they raise."""
     space = {**globals(), "e": environ}
     try:
         *body, last = ast.parse(source).body
@@ -20,7 +20,8 @@ def run(source, environ):
     except (NameError, SyntaxError):
         raise
     except Exception as error:
-        return "raises " + type(error).__name__
+        return "raises " + next(kind.__name__ for kind in type(error).__mro__
+                                if kind.__module__ == "builtins")
 
 
 def show(environ, start_response):
@@ -228,3 +229,33 @@ def say(*words):
     os.write(2, (" ".join(str(word) for word in words) + "\n").encode())
 '''
 """Answers the repr of the Python statements it was sent, run in the worker; `/see`: its environ."""
+
+SPOOLER = (
+    PROBE
+    + r'''
+
+def first_time(name):
+    """Is it the first run of the task? Files remember: a killed spooler could not."""
+    seen = os.path.join(HERE, "seen", name)
+    is_first = not os.path.exists(seen)
+    open(seen if is_first else seen + ".again", "w").close()
+    return is_first
+
+
+HERE = os.getcwd()
+
+
+def spooler(task):
+    name = task["spooler_task_name"].decode()
+    if not first_time(name):
+        return uwsgi.SPOOL_OK
+    say("TASK", name, repr(run(task.get(b"look", b"0").decode(), task)))
+    if b"do" in task:
+        exec(task[b"do"].decode())
+    return eval(task.get(b"return", b"uwsgi.SPOOL_OK").decode())
+
+
+uwsgi.spooler = spooler
+'''
+)
+"""The probe with a spooler hook: a task says what it wants to know, do and return."""

@@ -6,9 +6,15 @@ Runs in: the test process.
 from __future__ import annotations
 
 from tests.differential.claims import Claim
-from tests.differential.rows import answers, environ, protocol
+from tests.differential.rows import answers, environ, module, protocol, spooling
 
-CLAIMS: list[Claim] = [*environ.CLAIMS, *answers.CLAIMS, *protocol.CLAIMS]
+CLAIMS: list[Claim] = [
+    *environ.CLAIMS,
+    *answers.CLAIMS,
+    *protocol.CLAIMS,
+    *module.CLAIMS,
+    *spooling.CLAIMS,
+]
 
 _SETUPS = list(dict.fromkeys(claim.setup for claim in CLAIMS))
 
