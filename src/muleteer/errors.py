@@ -4,11 +4,16 @@
       ConfigError            knows origin, option, value   UnknownOption, BadValue, Contradiction
       StartError             ends the server               AppNotLoaded, CannotBind
       WireError              knows a status hint           Malformed (Truncated), TooLarge
+      BadTerm                (+ ValueError)                a value that Erlang has no term for
       SignalError            (+ ValueError)                UnknownTarget
       ChannelFull            knows which channel and how long it was waited for
       SpoolError             (+ ValueError)                StoreUnavailable, BadTask
       LockError              (+ ValueError)
       MuleError              (+ ValueError)
+      RpcError               (+ ValueError)                UnknownFunction, CallFailed,
+                             NodeUnreachable (+ OSError)   NodeTimeout (+ TimeoutError)
+      ErlangError            (+ ValueError)                NodeDown, NodeRefused, NodeLost,
+                             NoAnswer (+ TimeoutError)
     Retire, Leave            BaseException: the two ways a child's loop ends
 
 A class's docstring is its default message and ends with what to do.
@@ -24,17 +29,25 @@ from enum import IntEnum
 __all__ = [
     "AppNotLoaded",
     "BadTask",
+    "BadTerm",
     "BadValue",
+    "CallFailed",
     "CannotBind",
     "ChannelFull",
     "ConfigError",
     "Contradiction",
+    "ErlangError",
     "ExitCode",
     "Leave",
     "LockError",
     "Malformed",
     "MuleError",
     "MuleteerError",
+    "NoAnswer",
+    "NodeDown",
+    "NodeLost",
+    "NodeRefused",
+    "NodeUnreachable",
     "Retire",
     "SignalError",
     "SpoolError",
@@ -42,6 +55,7 @@ __all__ = [
     "StoreUnavailable",
     "TooLarge",
     "Truncated",
+    "UnknownFunction",
     "UnknownOption",
     "UnknownTarget",
     "WireError",
@@ -129,6 +143,10 @@ class TooLarge(WireError):
         self.status = status
 
 
+class BadTerm(MuleteerError, ValueError):
+    """A value has no Erlang term, or one that no node would accept; nothing of it was sent."""
+
+
 class SignalError(MuleteerError, ValueError):
     """A uWSGI signal could not be registered or raised."""
 
@@ -159,6 +177,49 @@ class LockError(MuleteerError, ValueError):
 
 class MuleError(MuleteerError, ValueError):
     """There is no such mule or farm, or this process is none; see `mules = N` and `farm`."""
+
+
+class ErlangError(MuleteerError, ValueError):
+    """Something between this node and an Erlang node went wrong."""
+
+
+class NodeDown(ErlangError):
+    """No such node answers; check its name, that it runs, and that its epmd is reachable."""
+
+
+class NodeRefused(ErlangError):
+    """A node refused the handshake, or we refused it; check the cookie on both sides."""
+
+    farewell = b""
+    """What to send before the connection is closed."""
+
+
+class NodeLost(ErlangError):
+    """The connection to a node ended; connect again."""
+
+
+class NoAnswer(ErlangError, TimeoutError):
+    """A node did not answer in time; it may still do what it was asked."""
+
+
+class RpcError(MuleteerError, ValueError):
+    """A function could not be called by its name; the message says why."""
+
+
+class UnknownFunction(RpcError):
+    """There is no RPC function of that name; register it with @rpc or uwsgi.register_rpc."""
+
+
+class CallFailed(RpcError):
+    """The called function failed; the log of its server has the traceback."""
+
+
+class NodeUnreachable(RpcError, OSError):
+    """A node cannot be reached; check its address, and that its server runs."""
+
+
+class NodeTimeout(NodeUnreachable, TimeoutError):
+    """A node did not answer in time; raise the timeout, or look whether its workers are busy."""
 
 
 class Retire(BaseException):

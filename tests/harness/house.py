@@ -28,6 +28,7 @@ FLOORS = {
     "runtime": 5,
     "spool": 4,
     "rpc": 4,
+    "erlang": 4,
     "ipc": 3,
     "registry": 3,
     "cluster": 3,
