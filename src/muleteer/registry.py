@@ -56,6 +56,9 @@ class Registry:
     mule_hooks: list[Callable[[bytes], Any]] = field(default_factory=list)
     """Further hooks for mule messages (`install_mule_msg_hook`), after `mule_msg_hook`."""
 
+    rpc: dict[bytes, Callable[..., Any]] = field(default_factory=dict)
+    """Functions that other processes call by name."""
+
     def target_of(self, signum: int) -> str:
         """Return a signal's target; '' (any worker) for a number nobody registered, as uWSGI."""
         found = self.signals.get(signum)

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from muleteer.config.options import Settings
-from muleteer.errors import ChannelFull
+from muleteer.errors import BadTask, ChannelFull
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.locks import LockTable
 from muleteer.ipc.scoreboard import Row, Scoreboard, Seat
@@ -175,6 +175,31 @@ class Runtime:
                 pass  # the master is behind with its messages, so it is awake
 
     # -- the spool ---------------------------------------------------------------------------
+
+    def put_task(self, task_vars: dict[bytes, bytes], body: bytes = b"") -> bytes:
+        """Store a task in the directory it asks for, else the first, and wake its spooler.
+
+        Returns the task's path. SpoolError when nothing was kept. Blocks as long as the disk does.
+        """
+        directory = self._directory(task_vars.get(b"spooler"))
+        path = self.stores[directory].put(task_vars, body)
+        self.ring_spooler(directory)
+        return path
+
+    def _directory(self, wanted: bytes | None) -> str:
+        """The directory a task asks for, by its real path as in uWSGI."""
+        if not self.stores:
+            raise BadTask("this server has no spooler; set `spooler = DIR`")
+        if wanted is None:
+            return next(iter(self.stores))
+        real = os.path.realpath(os.fsdecode(wanted))
+        for directory in self.stores:
+            if os.path.realpath(directory) == real:
+                return directory
+        raise BadTask(
+            f"spool: spooler = {os.fsdecode(wanted)!r} is no spooler of this server;"
+            f" it has {', '.join(self.stores)}"
+        )
 
     def ring_spooler(self, directory: str) -> None:
         """Wake an idle spooler of that directory; never blocks."""

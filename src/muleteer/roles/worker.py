@@ -21,6 +21,7 @@ from muleteer.ipc.targets import ANY_WORKER
 from muleteer.roles.role import Role
 from muleteer.runtime import Runtime
 from muleteer.serve.engine import Engine
+from muleteer.serve.modifiers import Desk
 
 __all__ = ["Worker"]
 
@@ -97,7 +98,7 @@ class Worker(Role):
             self.settings,
             self.row.cores[lane],
             worker_id=self.seat.id,
-            packets={},
+            packets=Desk(self.runtime, self.row.cores[lane]).handlers,
             log_request=None if self.settings.disable_logging else _write_lines,
             after_request=self._after_request,
         )

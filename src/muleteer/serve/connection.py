@@ -20,20 +20,26 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from muleteer.errors import WireError
+from muleteer.errors import Malformed, WireError
 from muleteer.ipc.loop import READ, WRITE, Loop
-from muleteer.serve.modifiers import answer_packet
+from muleteer.serve.modifiers import ACTING, NOT_DONE, PacketHandler, answer_packet
 from muleteer.serve.request import ServeSettings, make_spill
 from muleteer.serve.wsgi import Response
+from muleteer.wire.calls import BYE, GREETING, OWN, FrameReader, Kind, is_hello
 from muleteer.wire.http1 import RequestReader
-from muleteer.wire.packet import Packet
+from muleteer.wire.packet import Modifier, Packet, encode_packet
 from muleteer.wire.request import Limits, Request
 from muleteer.wire.response import CONTINUE, error_response
 from muleteer.wire.uwsgi import PacketReader
 
-__all__ = ["Connection", "Host", "HttpConnection", "PacketHandler", "UwsgiConnection"]
-
-PacketHandler = Callable[[Packet], bytes]
+__all__ = [
+    "Connection",
+    "ExposedConnection",
+    "Host",
+    "HttpConnection",
+    "PacketHandler",
+    "UwsgiConnection",
+]
 
 _FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 """With it a call does not block, whatever the socket's own mode: one system call fewer each."""
@@ -41,6 +47,13 @@ _HIGH_WATER = 1 << 20
 """So many bytes may wait for a client before the application is stopped from making more."""
 _FILE_PIECE = 1 << 20
 _LINGER_S = 2.0
+_LINE_IDLE_S = 60.0
+_SLOW_CALL_S = 0.005
+_GREETING = encode_packet(Modifier.PING, GREETING, 1)
+_TAKES_NONE = (
+    "%s takes no calls, signals and tasks, because other machines reach it: send them to a unix"
+    " socket or an address on 127.0.0.1"
+)
 _NO_LINGER = b"\1\0\0\0\0\0\0\0"  # on, for 0 seconds: closing resets
 
 
@@ -59,12 +72,19 @@ class Host(Protocol):
     """When the last answer was finished (monotonic)."""
     first_deadline: float
     """Until when a client accepted now may be silent."""
+    lines: set[UwsgiConnection]
+    """Idle lines of other muleteers."""
+    calls_are_slow: bool
+    """The last call took long enough to let others wait."""
+    is_retiring: bool
 
     def now(self) -> float: ...
     def run(self, request: Request, connection: Connection) -> Response: ...
     def forget(self, connection: Connection) -> None: ...
     def complain(self, connection: Connection, error: WireError) -> None: ...
     def note_dropped(self, connection: Connection, header: bytes) -> None: ...
+    def dismiss_lines(self) -> None: ...
+    def refuse_packet(self, connection: Connection, packet: Packet, why: str) -> None: ...
 
 
 class _FilePiece:
@@ -401,15 +421,35 @@ class HttpConnection(Connection):
 
 
 class UwsgiConnection(Connection):
-    """A front server that speaks the uwsgi protocol: one packet, one answer."""
+    """A front server that speaks the uwsgi protocol: one packet, one answer.
 
-    __slots__ = ("_reader",)
+    Another muleteer may keep the connection as a line for calls (`wire.calls`). Nobody waits on a
+    line for a worker that is busy elsewhere: it says goodbye first, and the caller asks another.
+    """
+
+    __slots__ = ("_frames", "_reader")
+
+    takes_packets = True
+    """Can only this machine reach the socket? Then calls, signals and tasks are taken."""
 
     def __init__(
         self, sock: socket.SocketType, peer: str, host: Host, template: dict[str, Any]
     ) -> None:
         super().__init__(sock, peer, host)
         self._reader = PacketReader(template, host.limits, make_spill)
+        self._frames: FrameReader | None = None
+
+    def on_deadline(self) -> None:
+        """Close, after a goodbye to who could send another call."""
+        if self in self._host.lines:
+            self.dismiss()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._host.lines.discard(self)
+        super().close()
 
     def _discard(self) -> None:
         self._reader.discard()
@@ -418,9 +458,15 @@ class UwsgiConnection(Connection):
         data = self._receive()
         if data is None:
             return
+        if self._frames is not None:
+            self._answer_calls(self._frames, bytes(data))
+            return
         whole = self._reader.feed(bytes(data))
         if isinstance(whole, Request):
             self._host.run(whole, self)
+        elif whole is not None and is_hello(whole) and self.takes_packets:
+            self._become_line(whole.body)
+            return
         elif whole is not None:
             self._answer_packet(whole)
         elif self._reader.failure is not None:
@@ -434,6 +480,83 @@ class UwsgiConnection(Connection):
             self.close()
 
     def _answer_packet(self, packet: Packet) -> None:
-        reply = answer_packet(packet, self._host.packets)
+        if not self.takes_packets and (packet.modifier1 in self._host.packets or is_hello(packet)):
+            reply = self._refuse_packet(packet)
+        else:
+            self._host.dismiss_lines()
+            reply = answer_packet(packet, self._host.packets)
         if reply:
             self.send(reply)
+
+    def _refuse_packet(self, packet: Packet) -> bytes:
+        """Say no in the words of who asks."""
+        host, port = self._sock.getsockname()[:2]
+        why = _TAKES_NONE % f"{host}:{port}"
+        self._host.refuse_packet(self, packet, why)
+        if is_hello(packet):
+            return encode_packet(Modifier.PING, GREETING + b" " + why.encode(), 1)
+        return NOT_DONE if packet.modifier1 in ACTING else b""
+
+    # -- a line for calls ------------------------------------------------------
+
+    def _become_line(self, data: bytes) -> None:
+        self._frames = FrameReader()
+        self.send(_GREETING)
+        self._answer_calls(self._frames, data)
+
+    def _answer_calls(self, frames: FrameReader, data: bytes) -> None:
+        host = self._host
+        host.lines.discard(self)
+        try:
+            for kind, payload in frames.feed(data):
+                if kind is not Kind.CALL:
+                    raise Malformed(f"a caller sent a frame of kind {kind.name}")
+                self._answer_call(payload)
+        except WireError as error:
+            host.complain(self, error)
+            self.close()
+            return
+        self.deadline = host.now() + host.settings.socket_timeout
+        if frames.is_idle and not self._after_response():
+            self._stay()
+
+    def _answer_call(self, payload: bytes) -> None:
+        host = self._host
+        if host.calls_are_slow:
+            host.dismiss_lines()
+        started = host.now()
+        reply = answer_packet(Packet(Modifier.RPC, payload, OWN), host.packets)
+        host.calls_are_slow = host.now() - started > _SLOW_CALL_S
+        if not reply:
+            raise Malformed("a call that nothing here understands")
+        self.send(reply)
+
+    def _flushed(self) -> None:
+        super()._flushed()
+        if self._frames is not None and not self.is_gone and not self._closes_after_flush:
+            self._stay()
+
+    def _stay(self) -> None:
+        """Wait for the next call, unless we are leaving."""
+        host = self._host
+        self.deadline = host.now() + _LINE_IDLE_S
+        host.lines.add(self)
+        if host.is_retiring:
+            self.dismiss()
+
+    def dismiss(self) -> None:
+        """Say goodbye to the other end of an idle line, and hang up when it has heard it."""
+        self._host.lines.discard(self)
+        self.send(BYE)
+        self._is_lingering = True
+        self._closes_after_flush = True
+        if not self._after_response():
+            self._end()
+
+
+class ExposedConnection(UwsgiConnection):
+    """The same on an address that other machines reach: requests and pings only."""
+
+    __slots__ = ()
+
+    takes_packets = False

@@ -20,6 +20,7 @@ from muleteer.serve.access import AccessLog, size_of_variables
 from muleteer.serve.complaints import Complaints
 from muleteer.serve.connection import (
     Connection,
+    ExposedConnection,
     HttpConnection,
     PacketHandler,
     UwsgiConnection,
@@ -31,6 +32,7 @@ from muleteer.serve.request import (
     http_template,
 )
 from muleteer.serve.wsgi import Response, respond
+from muleteer.wire.packet import Packet
 from muleteer.wire.request import Limits, Request
 
 __all__ = ["Core", "Engine", "PacketHandler", "ServeSettings"]
@@ -128,6 +130,8 @@ class Engine:
         # what changes
         self._connections: set[Connection] = set()
         self._sweeper: TimerHandle | None = None
+        self.lines: set[UwsgiConnection] = set()
+        self.calls_are_slow = False
         self.is_retiring = False
         self.keeps_alive = settings.http_keepalive > 0
         self.finished_at = self.first_deadline = 0.0
@@ -146,7 +150,10 @@ class Engine:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # accepted sockets inherit it: no call for each of them
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener = _Listener(sock, _PROTOCOLS[protocol], template)
+        make = _PROTOCOLS[protocol]
+        if make is UwsgiConnection and _is_exposed(sock):
+            make = ExposedConnection
+        listener = _Listener(sock, make, template)
         self._listeners.append(listener)
         self._watch_listener(listener)
 
@@ -162,6 +169,7 @@ class Engine:
         self.keeps_alive = False
         self.keepalive_s = _RETIRING_LINGER_S
         self._stop_listening()
+        self.dismiss_lines()
         soon = self.now() + _RETIRING_LINGER_S
         for connection in self._connections:
             if connection.is_idle:
@@ -259,6 +267,8 @@ class Engine:
 
     def run(self, request: Request, connection: Connection) -> Response:
         """Have the application answer, under its deadline; count it, log it."""
+        if self.lines:
+            self.dismiss_lines()
         variables = request.variables
         counted = (0, 0)
         if self._log_request is not None:
@@ -278,6 +288,11 @@ class Engine:
             self._after_request()
         return response
 
+    def dismiss_lines(self) -> None:
+        """Send other muleteers' idle lines away: what they call next should not wait for us."""
+        for line in list(self.lines):
+            line.dismiss()
+
     def forget(self, connection: Connection) -> None:
         """It has closed."""
         self._connections.discard(connection)
@@ -288,6 +303,14 @@ class Engine:
             _log.warning(
                 "%s refused with %s: %s", connection.peer or "a client", error.status, error
             )
+
+    def refuse_packet(self, connection: Connection, packet: Packet, why: str) -> None:
+        """Say in the log, now and then, why a packet was not acted upon."""
+        if self._complaints.may(f"modifier1 {packet.modifier1}"):
+            _log.warning(
+                "a packet with modifier1 %s from %s was refused: %s",
+                packet.modifier1, connection.peer, why,
+            )  # fmt: skip
 
     def note_dropped(self, connection: Connection, header: bytes) -> None:
         """Say in the log, now and then, that a client's header did not reach the application."""
@@ -320,3 +343,11 @@ class Engine:
         if self._lines and self._log_request is not None:
             lines, self._lines = self._lines, []
             self._log_request("\n".join(lines))
+
+
+def _is_exposed(sock: socket.socket) -> bool:
+    """Can other machines reach it?"""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    host = sock.getsockname()[0]
+    return not (host.startswith("127.") or host == "::1")

@@ -58,6 +58,8 @@ class Packet:
     modifier1: int
     payload: bytes
     modifier2: int = 0
+    body: bytes = b""
+    """What came after the packet and belongs to it."""
 
 
 def encode_packet(modifier1: int, payload: bytes, modifier2: int = 0) -> bytes:

@@ -11,15 +11,18 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from muleteer.errors import Malformed, TooLarge, WireError
-from muleteer.wire.packet import HEADER_SIZE, Modifier, Packet, decode_header
+from muleteer.wire.packet import HEADER_SIZE, Modifier, Packet, decode_header, decode_vars
 from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, Unkept, body_too_large
 
 __all__ = ["PacketReader"]
 
 _CACHED_NAMES = 2000
+_ALL = 1 << 62
+"""Bytes of a task's body in memory: the store takes it whole."""
 _METHODS = frozenset({b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC", b"TRAC"})
 _REQUESTS = (Modifier.WSGI, Modifier.WSGI_MANAGED)
 
@@ -46,8 +49,8 @@ class PacketReader:
     """
 
     __slots__ = (
-        "_body", "_buffer", "_expected", "_limits", "_make_spill", "_template", "_variables",
-        "failure", "modifier1",
+        "_body", "_buffer", "_expected", "_limits", "_make_spill", "_packet", "_template",
+        "_variables", "failure", "modifier1",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +61,7 @@ class PacketReader:
         self._make_spill = make_spill
         self._buffer = b""
         self._variables: dict[str, Any] | None = None
+        self._packet: Packet | None = None  # one that waits for its body
         self._body: Body | None = None
         self._expected = 0  # bytes of the body still to come
         self.modifier1 = -1
@@ -70,6 +74,8 @@ class PacketReader:
         try:
             if self._variables is not None:
                 return self._take_body(data)
+            if self._packet is not None:
+                return self._take_packet_body(self._packet, data)
             return self._take_head(self._buffer + data if self._buffer else data)
         except WireError as error:
             self.failure = error
@@ -81,7 +87,7 @@ class PacketReader:
     @property
     def is_idle(self) -> bool:
         """Nothing has come yet."""
-        return not self._buffer and self._variables is None
+        return not self._buffer and self._variables is None and self._packet is None
 
     @property
     def is_in_body(self) -> bool:
@@ -106,7 +112,7 @@ class PacketReader:
             return None
         block = data[HEADER_SIZE:end]
         if modifier1 not in _REQUESTS:
-            return Packet(modifier1, block, modifier2)
+            return self._begin_packet(Packet(modifier1, block, modifier2), data[end:])
         self._buffer = b""
         self._variables = _variables(block, self._template)
         if modifier1 == Modifier.WSGI_MANAGED:
@@ -126,17 +132,42 @@ class PacketReader:
                 status=431,
             )
 
+    def _begin_packet(self, packet: Packet, data: bytes) -> Packet | None:
+        """A packet with what came after it; a task's CONTENT_LENGTH says how much that will be."""
+        if packet.modifier1 != Modifier.SPOOL:
+            return replace(packet, body=data) if data else packet
+        text = dict(decode_vars(packet.payload)).get(b"CONTENT_LENGTH", b"")
+        self._expected = self._length(text.decode("latin-1")) if text else 0
+        if not self._expected:
+            return packet
+        self._packet, self._buffer = packet, b""
+        return self._take_packet_body(packet, data)
+
+    def _take_packet_body(self, packet: Packet, data: bytes) -> Packet | None:
+        if self._body is None:
+            self._body = Body(replace(self._limits, memory=_ALL), self._make_spill)
+        body = self._body
+        body.add(data[: self._expected])
+        self._expected -= min(len(data), self._expected)
+        if self._expected:
+            return None
+        self._body = None
+        return replace(packet, body=cast("bytes", body.finish()))
+
     def _begin_body(self, variables: dict[str, Any], data: bytes) -> Request | None:
         text = variables.get("CONTENT_LENGTH")
         if text:
-            if not (text.isascii() and text.isdigit()):
-                raise Malformed(f"CONTENT_LENGTH is not a number: {text[:20]!r}")
-            self._expected = int(text)
-            if self._limits.body and self._expected > self._limits.body:
-                raise body_too_large(self._limits)
+            self._expected = self._length(text)
         if not self._expected:
             return _request(variables, b"")
         return self._take_body(data) if data else None
+
+    def _length(self, text: str) -> int:
+        if not (text.isascii() and text.isdigit()):
+            raise Malformed(f"CONTENT_LENGTH is not a number: {text[:20]!r}")
+        if self._limits.body and int(text) > self._limits.body:
+            raise body_too_large(self._limits)
+        return int(text)
 
     def _take_body(self, data: bytes) -> Request | None:
         """More of the body; what comes after its end is not ours to read."""

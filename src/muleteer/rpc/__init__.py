@@ -1,0 +1,1 @@
+"""Functions called by name: in this process, on another muleteer, on a uWSGI."""
