@@ -293,3 +293,21 @@ def test_a_file_of_a_client_that_is_gone_is_closed(new_site: NewSite) -> None:
     site.turn(5)
     assert file.closed
     assert site.engine.open_connections == 0
+
+
+def test_a_file_that_cannot_be_closed_hurts_nobody(new_site: NewSite, caplog: Any) -> None:
+    """The exception is the application's own; the log has it, the client its file."""
+
+    class Stubborn:
+        def __init__(self) -> None:
+            self.file = new_file(b"abc")
+            self.fileno, self.tell = self.file.fileno, self.file.tell
+
+        def close(self) -> None:
+            self.file.close()
+            raise RuntimeError("in close of the file")
+
+    client = new_site(file_app(Stubborn)).connect()
+    assert client.ask(GET).body == b"abc"
+    assert client.ask(GET).body == b"abc"
+    assert "in close of the file" in caplog.text

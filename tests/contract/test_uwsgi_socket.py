@@ -216,6 +216,17 @@ def test_a_packet_that_does_not_come_is_given_up(new_site: NewSite) -> None:
     assert site.engine.open_connections == 0
 
 
+def test_a_silent_front_server_does_not_hold_up_retirement(new_site: NewSite) -> None:
+    """A connection on which nothing came is closed after a moment."""
+    site = new_site(shown)
+    site.connect("uwsgi")
+    site.turn(2)
+    assert site.engine.open_connections == 1
+    site.engine.retire()
+    site.move_clock(1)
+    assert site.engine.open_connections == 0
+
+
 @pytest.mark.parametrize("protocol", ["http", "uwsgi"])
 def test_a_unix_socket_serves_too(new_site: NewSite, tmp_path: Path, protocol: str) -> None:
     """Both protocols are spoken over a unix socket; its client has no address."""

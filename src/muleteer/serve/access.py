@@ -50,7 +50,9 @@ class AccessLog:
         self._count += 1
         total = self._count_requests() if self._count_requests else self._count
         get = variables.get
-        code, headers, size = (head.code, head.count, len(head.text)) if head else (0, 0, 0)
+        code, headers, size = (
+            (head.code, head.count, head.size + len(request.protocol)) if head else (0, 0, 0)
+        )
         via = "via sendfile() " if response.handed_over else ""
         return (
             f"[pid: {self._pid}|app: 0|req: {self._count}/{total}] {get('REMOTE_ADDR', '')} "

@@ -70,8 +70,8 @@ class Host(Protocol):
     """What is received goes here first; it is free again when `feed` has returned."""
     finished_at: float
     """When the last answer was finished (monotonic)."""
-    first_deadline: float
-    """Until when a client accepted now may be silent."""
+    accepted_at: float
+    """When the client that is accepted now came (monotonic)."""
     lines: set[UwsgiConnection]
     """Idle lines of other muleteers."""
     calls_are_slow: bool
@@ -107,12 +107,12 @@ class Connection:
         "_resets", "_sock", "_watched", "deadline", "is_gone", "peer",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.SocketType, peer: str, host: Host) -> None:
+    def __init__(self, sock: socket.SocketType, peer: str, host: Host, patience_s: float) -> None:
         self._sock = sock
         self._fd = sock.fileno()
         self._host = host
         self.peer = peer
-        self.deadline = host.first_deadline
+        self.deadline = host.accepted_at + patience_s
         self._watched = 0
         self._pending: deque[memoryview | _FilePiece] | None = None  # most answers fit at once
         self._pending_bytes = 0
@@ -147,7 +147,7 @@ class Connection:
     @property
     def is_idle(self) -> bool:
         """Between requests, with nothing to send."""
-        return False
+        raise NotImplementedError
 
     def close(self) -> None:
         """End the connection and give back all it holds.  Safe to call twice."""
@@ -348,7 +348,7 @@ class HttpConnection(Connection):
     def __init__(
         self, sock: socket.SocketType, peer: str, host: Host, template: dict[str, Any]
     ) -> None:
-        super().__init__(sock, peer, host)
+        super().__init__(sock, peer, host, host.settings.http_timeout)
         self._reader = RequestReader(template, host.limits, make_spill, peer)
         self._waiting: list[Request] = []
 
@@ -435,9 +435,13 @@ class UwsgiConnection(Connection):
     def __init__(
         self, sock: socket.SocketType, peer: str, host: Host, template: dict[str, Any]
     ) -> None:
-        super().__init__(sock, peer, host)
+        super().__init__(sock, peer, host, host.settings.socket_timeout)
         self._reader = PacketReader(template, host.limits, make_spill)
         self._frames: FrameReader | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        return self._reader.is_idle and not self._is_lingering
 
     def on_deadline(self) -> None:
         """Close, after a goodbye to who could send another call."""

@@ -134,7 +134,7 @@ class Engine:
         self.calls_are_slow = False
         self.is_retiring = False
         self.keeps_alive = settings.http_keepalive > 0
-        self.finished_at = self.first_deadline = 0.0
+        self.finished_at = self.accepted_at = 0.0
 
     # -- listening -------------------------------------------------------------
 
@@ -234,8 +234,7 @@ class Engine:
                 return
             sock = socket.SocketType(listener.family, socket.SOCK_STREAM, 0, fd)
             peer = address[0] if isinstance(address, tuple) else ""
-            now = self.now()
-            self.first_deadline = now + self.settings.http_timeout
+            self.accepted_at = now = self.now()
             connection = listener.make(sock, peer, self, listener.template)
             self._connections.add(connection)
             if self._sweeper is None:

@@ -256,10 +256,17 @@ class Response:
         self._remaining = max(0, promised - size)
         self.sent = min(size, promised)
         self.handed_over = self.is_complete = True
-        self._out.send_file(fd, offset, self.sent, wrapper.close)
+        self._out.send_file(fd, offset, self.sent, lambda: self._close_file(wrapper))
         if self._remaining:
             self._fall_short()
         return True
+
+    def _close_file(self, wrapper: FileWrapper) -> None:
+        try:
+            wrapper.close()
+        except Exception:  # noqa: BLE001 - the application's own file, and nobody above us is its
+            request = self.request
+            _log.exception("%s %s: closing the file raised", request.method, request.target)
 
     def _choose_framing(self, head: ResponseHead) -> str:
         """How a client will know where a body ends that is sent piece by piece."""

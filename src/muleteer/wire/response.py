@@ -110,6 +110,11 @@ class ResponseHead:
         if not text.isascii():
             text.encode("latin-1")  # raises here, where the application sees it
 
+    @property
+    def size(self) -> int:
+        """Bytes of the head, less the protocol's name and what frames the body."""
+        return len(self.text) + len(" \r\n")
+
     def _note(self, kind: int, value: str) -> bool:
         """Remember what the header says of the framing; True when it goes out as it is."""
         if kind == _LENGTH:
