@@ -159,8 +159,10 @@ def _next(name: str, shown: str, words: list[str]) -> str:
 _COMMANDS = {
     "stop": "send SIGINT: kill -INT $(cat PIDFILE)",
     "reload": "send SIGHUP: kill -HUP $(cat PIDFILE)",
+    "ping": "it is a command: muleteer ping ADDRESS",
+    "signal": "it is a command: muleteer signal ADDRESS NUMBER",
     **dict.fromkeys(
-        ("pause", "suspend", "resume", "connect-and-read", "extract", "get", "ping", "signal"),
+        ("pause", "suspend", "resume", "connect-and-read", "extract", "get"),
         "it is not there yet",
     ),
 }

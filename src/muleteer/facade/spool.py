@@ -29,7 +29,6 @@ class Spool:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._real = {os.path.realpath(path): path for path in runtime.stores}
 
     @property
     def spoolers(self) -> tuple[bytes, ...]:
@@ -48,11 +47,7 @@ class Spool:
         if message is None and not more:
             raise BadTask("spool: nothing was given; spool({}) enqueues a task without vars")
         task_vars = stored_vars(message or {}, more)
-        directory = self._directory(task_vars)
-        body = task_vars.pop(b"body", b"")
-        path = self._runtime.stores[directory].put(task_vars, body)
-        self._runtime.ring_spooler(directory)
-        return path
+        return self._runtime.put_task(task_vars, task_vars.pop(b"body", b""))
 
     def send_to_spooler(self, message: Mapping[Any, Any] | None = None, /, **more: Any) -> bytes:
         """The older name of `spool`."""
@@ -94,19 +89,6 @@ class Spool:
         for directory in self._runtime.stores:
             self._runtime.ring_spooler(directory)
         return True
-
-    def _directory(self, task_vars: Mapping[bytes, bytes]) -> str:
-        """The directory the task asks for, by its real path as in uWSGI; else the first one."""
-        wanted = task_vars.get(b"spooler")
-        if wanted is None:
-            return next(iter(self._runtime.stores))
-        found = self._real.get(os.path.realpath(os.fsdecode(wanted)))
-        if found is None:
-            raise BadTask(
-                f"spool: spooler = {os.fsdecode(wanted)!r} is no spooler of this server;"
-                f" it has {', '.join(self._runtime.stores)}"
-            )
-        return found
 
 
 class SpoolFiles:
