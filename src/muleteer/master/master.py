@@ -331,6 +331,7 @@ class Master:
             zygote.generation = self.roster.newest
             journal.zygote_differs(zygote.generation)
         self.settings = settings
+        _follow_zone(message["zone"])
         self.roster.generation = zygote.generation
         self.roster.fingerprint = message["fingerprint"]
         self.roster.zygote_history.quick_deaths = 0
@@ -470,6 +471,17 @@ class Master:
 
     def _doing(self, child: ChildHandle, what: str) -> str:
         return self._row(child).doing or what
+
+
+def _follow_zone(zone: str | None) -> None:
+    """Keep the clock in the application's time zone.
+
+    Under uWSGI the application lives in the master and sets its zone there: Django does, while it
+    is imported, and a cron job at 2:40 is meant in that zone.
+    """
+    if zone is not None and os.environ.get("TZ") != zone:
+        os.environ["TZ"] = zone
+        time.tzset()
 
 
 def _exists(pid: int) -> bool:

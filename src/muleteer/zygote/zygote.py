@@ -168,7 +168,7 @@ class Zygote:
             self._tell("signal", signum=signum, target=entry.target)
         for source in registry.sources:
             self._tell("source", **source_message(source, registry))
-        self._tell("loaded", signals=len(registry.signals), fingerprint=self._fingerprint())
+        self._tell("loaded", fingerprint=self._fingerprint(), zone=os.environ.get("TZ"))
 
     def _fingerprint(self) -> str:
         """What must be the same for two imports to be the same generation."""
