@@ -26,7 +26,7 @@ usage: muleteer app.ini
        muleteer --http-socket :8000 --module app:application -p 4
        muleteer ping ADDRESS                  is a server there?
        muleteer signal ADDRESS NUMBER         raise a signal in a running server
-       muleteer rpc ADDRESS FUNCTION ARG ...  call one of its functions, print the result
+       muleteer rpc ADDRESS FUNCTION ARG ...  call a function, print its result
 
 A Python application server with background tasks. Options are written alike
 on the command line, in an ini file (option = value) and as environment

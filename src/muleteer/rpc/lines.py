@@ -31,17 +31,22 @@ class Line:
 
     def send(self, data: bytes, deadline: float) -> None:
         """Send all of it; raises OSError when the node has closed, NodeTimeout when it is slow."""
-        sent = 0
-        while True:
-            try:
-                sent += self._sock.send(memoryview(data)[sent:] if sent else data)
-            except BlockingIOError:
-                pass
-            if sent == len(data):
-                return
-            self._poll.modify(self._sock, select.POLLOUT)
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._send_rest(memoryview(data)[sent:], deadline)
+
+    def _send_rest(self, rest: memoryview, deadline: float) -> None:
+        self._poll.modify(self._sock, select.POLLOUT)
+        while rest:
             self._wait(deadline)
-            self._poll.modify(self._sock, select.POLLIN)
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except BlockingIOError:
+                pass  # room for less than the kernel lets through
+        self._poll.modify(self._sock, select.POLLIN)
 
     def receive(self, deadline: float, most: int = _READ_SIZE) -> bytes:
         """The next bytes; none when the node has closed; NodeTimeout when nothing comes."""
@@ -59,13 +64,7 @@ class Line:
     @property
     def is_quiet(self) -> bool:
         """Is the line open, with nothing said by the other side?"""
-        try:
-            self._sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            pass
-        return False
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         """Hang up; twice is safe."""

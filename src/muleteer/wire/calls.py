@@ -75,6 +75,10 @@ def is_hello(packet: Packet) -> bool:
     return packet.modifier1 == Modifier.PING and packet.modifier2 == OWN
 
 
+_HEAD = _FRAME.size
+_KINDS = {int(kind): kind for kind in Kind}
+
+
 # -- values ------------------------------------------------------------------------------
 
 
@@ -173,24 +177,30 @@ class FrameReader:
         self._buffer = bytearray()
         self._missing = 0  # so many more before it is worth looking again
 
-    def feed(self, data: bytes) -> Iterator[tuple[Kind, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[Kind, bytes]]:
         """The frames that became whole with `data`; Malformed or TooLarge ends the line."""
-        buffer = self._buffer
-        buffer += data
+        if not self._buffer and len(data) >= _HEAD:
+            size, kind = _FRAME.unpack_from(data)
+            if size == len(data) - _HEAD and kind in _KINDS:  # nearly always: one, and whole
+                return [(_KINDS[kind], data[_HEAD:])]
+        self._buffer += data
         self._missing -= len(data)
-        while self._missing <= 0 and len(buffer) >= _FRAME.size:
+        return [] if self._missing > 0 else list(self._frames(self._buffer))
+
+    def _frames(self, buffer: bytearray) -> Iterator[tuple[Kind, bytes]]:
+        while len(buffer) >= _HEAD:
             size, kind = _FRAME.unpack_from(buffer)
             if size > MAX_FRAME:
                 raise TooLarge(f"a frame of {size} bytes; at most {MAX_FRAME} can be")
             if kind not in _KINDS:
                 raise Malformed(f"a frame of an unknown kind, {kind}")
-            end = _FRAME.size + size
+            end = _HEAD + size
             if len(buffer) < end:
                 self._missing = end - len(buffer)
                 return
-            payload = bytes(memoryview(buffer)[_FRAME.size : end])
+            payload = bytes(memoryview(buffer)[_HEAD:end])
             del buffer[:end]
-            yield Kind(kind), payload
+            yield _KINDS[kind], payload
 
     @property
     def is_idle(self) -> bool:
@@ -198,4 +208,3 @@ class FrameReader:
         return not self._buffer
 
 
-_KINDS = frozenset(Kind)
