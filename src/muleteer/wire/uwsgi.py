@@ -20,26 +20,10 @@ from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, Unkept,
 
 __all__ = ["PacketReader"]
 
-_CACHED_NAMES = 2000
 _ALL = 1 << 62
 """Bytes of a task's body in memory: the store takes it whole."""
 _METHODS = frozenset({b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC", b"TRAC"})
-_REQUESTS = (Modifier.WSGI, Modifier.WSGI_MANAGED)
-
-
-class _Names(dict[bytes, str]):
-    """A variable's name as text; only so many are remembered."""
-
-    def __missing__(self, name: bytes) -> str:
-        if not name:
-            raise Malformed("a variable has an empty name")
-        text = name.decode("latin-1")
-        if len(self) < _CACHED_NAMES:
-            self[name] = text
-        return text
-
-
-_NAMES = _Names()
+_WSGI, _WSGI_MANAGED = int(Modifier.WSGI), int(Modifier.WSGI_MANAGED)  # enums compare slowly
 
 
 class PacketReader:
@@ -111,11 +95,11 @@ class PacketReader:
         if len(data) < end:
             return None
         block = data[HEADER_SIZE:end]
-        if modifier1 not in _REQUESTS:
+        if modifier1 != _WSGI and modifier1 != _WSGI_MANAGED:
             return self._begin_packet(Packet(modifier1, block, modifier2), data[end:])
         self._buffer = b""
         self._variables = _variables(block, self._template)
-        if modifier1 == Modifier.WSGI_MANAGED:
+        if modifier1 == _WSGI_MANAGED:
             _strip_script_name(self._variables)
         return self._begin_body(self._variables, data[end:])
 
@@ -186,7 +170,7 @@ class PacketReader:
 
 def _variables(block: bytes, template: dict[str, Any]) -> dict[str, Any]:
     variables = template.copy()
-    names = _NAMES
+    text = block.decode("latin-1")  # once: pieces of text need no decoding of their own
     at, end = 0, len(block)
     try:
         while at < end:
@@ -194,11 +178,13 @@ def _variables(block: bytes, template: dict[str, Any]) -> dict[str, Any]:
             key_end = key + (block[at] | block[at + 1] << 8)
             value = key_end + 2
             at = value + (block[key_end] | block[key_end + 1] << 8)
-            variables[names[block[key:key_end]]] = block[value:at].decode("latin-1")
+            variables[text[key:key_end]] = text[value:at]
     except IndexError:
         at = -1
     if at != end:
         raise Malformed("the packet's variables do not end where the packet ends")
+    if "" in variables:
+        raise Malformed("a variable has an empty name")
     scheme = variables.get("UWSGI_SCHEME")
     forwarded = variables.get("HTTP_X_FORWARDED_PROTO")
     if scheme:
