@@ -649,3 +649,90 @@ def test_the_strict_server_is_strict() -> None:
         FakeUwsgi().spool({"a": "1"})  # type: ignore[dict-item]
     with pytest.raises(AssertionError):
         FakeUwsgi().add_timer(1, 1.5)  # type: ignore[arg-type]
+
+
+# -- mules ---------------------------------------------------------------------------------
+
+
+class Mules(ModuleType):
+    """A server with mules whose queue is a list; with or without uWSGI 2.1's list of hooks."""
+
+    def __init__(self, hooks: bool) -> None:
+        super().__init__("uwsgi")
+        self.sent: list[tuple[Any, ...]] = []
+        self.hooks: list[Callable[[bytes], Any]] = []
+        if hooks:
+            self.install_mule_msg_hook = self.hooks.append
+
+    def mule_msg(self, *arguments: Any) -> bool:
+        self.sent.append(arguments)
+        return True
+
+    def deliver(self) -> None:
+        """Hand every message to the hooks, as a mule would."""
+        for data, *_ in self.sent:
+            for hook in [getattr(self, "mule_msg_hook", None), *self.hooks]:
+                if hook is not None:
+                    hook(data)
+        self.sent.clear()
+
+
+@pytest.fixture(params=[True, False], ids=["list of hooks", "one hook"])
+def mules(request: pytest.FixtureRequest) -> Mules:
+    """A server with mules, of either kind."""
+    return Mules(hooks=request.param)
+
+
+def test_a_mule_function_runs_in_the_mule_with_its_arguments(
+    monkeypatch: pytest.MonkeyPatch, mules: Mules
+) -> None:
+    """To any mule, to one, or to a farm, whose name uWSGI wants as bytes; the call returns None."""
+    d = load(monkeypatch, mules)
+    ran: list[Any] = []
+
+    def work(a: int, b: int = 0) -> None:
+        ran.append((a, b))
+
+    assert d.mulefunc(work)(1, b=2) is None
+    d.mulefunc(3)(work)(4)
+    d.mulefunc("crew")(work)(5)
+    assert [target for _, *target in mules.sent] == [[], [3], [b"crew"]]
+    assert ran == []
+    mules.deliver()
+    assert ran == [(1, 2), (4, 0), (5, 0)]
+
+
+def test_an_application_s_own_messages_reach_its_own_hook(
+    monkeypatch: pytest.MonkeyPatch, mules: Mules
+) -> None:
+    """uWSGI's decorators take the hook away and fail at every message that is no pickle."""
+    seen: list[bytes] = []
+    mules.mule_msg_hook = seen.append
+    d = load(monkeypatch, mules)
+    d.mulefunc(named("work"))
+    mules.mule_msg(b"hello")
+    mules.deliver()
+    assert seen == [b"hello"]
+
+
+def test_mule_functions_of_one_name_keep_their_calls(
+    monkeypatch: pytest.MonkeyPatch, mules: Mules
+) -> None:
+    """uWSGI runs the later one for both."""
+    d = load(monkeypatch, mules)
+    one, two = named("work", "one"), named("work", "two")
+    first, second = d.mulefunc(one), d.mulefunc(two)
+    first(1)
+    second(2)
+    mules.deliver()
+    assert one.seen == [("one", 1)]  # type: ignore[attr-defined]
+    assert two.seen == [("two", 2)]  # type: ignore[attr-defined]
+
+
+def test_a_call_that_was_not_sent_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uWSGI's decorator drops it without a word."""
+    full = Mules(hooks=False)
+    monkeypatch.setattr(full, "mule_msg", lambda *_: False)
+    d = load(monkeypatch, full)
+    with pytest.raises(BlockingIOError, match="work"):
+        d.mulefunc(named("work"))(1)

@@ -11,7 +11,8 @@ from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, overload
 
 from muleteer.decorators.forks import bodies
-from muleteer.decorators.server import uwsgi
+from muleteer.decorators.names import Names
+from muleteer.decorators.server import full_name, log, uwsgi
 
 __all__ = ["farm", "mule", "mule_functions", "mulefunc", "muleloop", "mulemsg"]
 
@@ -19,7 +20,10 @@ P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
 
 mule_functions: dict[str, Callable[..., Any]] = {}
-"""The `@mulefunc` functions by name."""
+"""The `@mulefunc` functions by name; of two with one name, the later."""
+
+_by_name: Names[Callable[..., Any]] = Names("mule", "message")
+_SERVICE = "uwsgi_mulefunc"
 
 
 @overload
@@ -35,25 +39,62 @@ def _send_to_mule(mule: int | str | bytes, function: Callable[P, Any]) -> Callab
     if uwsgi is None:
         return function
     send = uwsgi.mule_msg  # a server that cannot says so here, not at the first call
-    name = function.__name__
-    mule_functions[name] = function
-    target = mule.encode() if isinstance(mule, str) else mule
+    _remember(function)
+    to = (mule.encode() if isinstance(mule, str) else mule,) if mule else ()
 
     @wraps(function)
     def call_in_mule(*args: P.args, **kwargs: P.kwargs) -> None:
-        message = {"service": "uwsgi_mulefunc", "func": name, "args": args, "kwargs": kwargs}
-        data = pickle.dumps(message)
-        if not (send(data, target) if target else send(data)):
-            raise BlockingIOError(f"{name}: the mule's queue is full; the call was not sent")
+        if not send(_message(function, args, kwargs), *to):
+            raise BlockingIOError(
+                f"{function.__name__}: the mule's queue is full, or the message too large for"
+                " uWSGI; the call was not sent"
+            )
 
     return call_in_mule
 
 
-def _run_mule_message(data: bytes) -> None:
-    """Call the function a message names; the hook the server calls in a mule."""
-    message = pickle.loads(data)
-    if message["service"] == "uwsgi_mulefunc":
-        mule_functions[message["func"]](*message["args"], **message["kwargs"])
+def _message(function: Callable[..., Any], args: Any, kwargs: Any) -> bytes:
+    """A call as uWSGI's decorators send it, and the full name besides."""
+    call = {"service": _SERVICE, "func": function.__name__, "args": args, "kwargs": kwargs}
+    try:
+        return pickle.dumps({**call, "name": full_name(function)})
+    except Exception as error:  # an object's own code decides what it raises
+        raise ValueError(f"{function.__name__}: {error}; pass a name or an id") from error
+
+
+def _remember(function: Callable[..., Any]) -> None:
+    """Make a function known to the mules; the first one brings the hook that listens for calls."""
+    if not mule_functions:
+        _listen()
+    mule_functions[function.__name__] = function
+    _by_name.add(function, function)
+
+
+def _listen() -> None:
+    """Take a place beside the application's hook, or before it where there is one place only."""
+    if hasattr(uwsgi, "install_mule_msg_hook"):
+        uwsgi.install_mule_msg_hook(partial(_run_mule_message, None))
+    else:
+        before = getattr(uwsgi, "mule_msg_hook", None)
+        uwsgi.mule_msg_hook = partial(_run_mule_message, before)
+
+
+def _run_mule_message(before: Callable[[bytes], Any] | None, data: bytes) -> None:
+    """Make the call that a message is; another message is for the hook that was there before us."""
+    call = _opened(data)
+    if call is not None:
+        function = _by_name.find(call.get("name", ""), call["func"])
+        function(*call["args"], **call["kwargs"])
+    elif before is not None:
+        before(data)
+
+
+def _opened(data: bytes) -> dict[str, Any] | None:
+    """Return the call in a message, None when it is the application's own."""
+    if _SERVICE.encode() not in data:
+        return None
+    call = pickle.loads(data)
+    return call if isinstance(call, dict) and call.get("service") == _SERVICE else None
 
 
 def mule(number: int) -> Callable[[F], F]:
@@ -88,12 +129,21 @@ def _mule_body(run: Callable[[Callable[..., Any]], None]) -> Callable[[F], F]:
 
 def _call_in_mule(number: int, function: Callable[[], Any]) -> None:
     if uwsgi.mule_id() == number:
-        function()
+        _run_or_leave(function)
 
 
 def _loop_in_mule(number: int, function: Callable[[], Any]) -> None:
     while uwsgi.mule_id() == number:
+        _run_or_leave(function)
+
+
+def _run_or_leave(function: Callable[[], Any]) -> None:
+    """Run a mule's own function; when it raises, the mule leaves and the server forks a new one."""
+    try:
         function()
+    except Exception:  # noqa: BLE001 - the application's own code
+        log.exception("%s raised in its mule, which leaves", full_name(function))
+        raise SystemExit(1) from None
 
 
 def _listen_in_mule(number: int, function: Callable[[bytes], Any]) -> None:
@@ -106,7 +156,3 @@ def _listen_in_farm(name: str, function: Callable[[bytes], Any]) -> None:
     while uwsgi.in_farm(name):
         if message := uwsgi.farm_get_msg():
             function(message)
-
-
-if uwsgi is not None and not hasattr(uwsgi, "mule_msg_hook"):
-    uwsgi.mule_msg_hook = _run_mule_message

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, overload
 
-from muleteer.decorators.server import full_name, log, uwsgi
+from muleteer.decorators.names import Names
+from muleteer.decorators.server import full_name, uwsgi
 from muleteer.decorators.values import (
     Storable,
     as_text,
@@ -38,11 +39,8 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-spooler_functions: dict[str, Spooled[..., Any]] = {}
+spooler_functions: dict[str, Callable[..., Any]] = {}
 """The spooled functions by name; of two with one name, the later."""
-
-_by_full_name: dict[str, Spooled[..., Any]] = {}
-_ambiguous: dict[str, set[str]] = {}
 
 _FULL_NAME = "ud_spool_name"
 """Our own var: module and qualified name, since `ud_spool_func` is a plain name only."""
@@ -65,7 +63,8 @@ class Spooled(Generic[P, R]):
         update_wrapper(self, function)
         self.f = function
         self._returns = returns
-        _remember(self)
+        spooler_functions[function.__name__] = function
+        _spooled_by_name.add(function, self)
         try:
             function.spool = self.spool  # type: ignore[attr-defined]
         except AttributeError:
@@ -234,55 +233,16 @@ def _spooled(function: Any, returns: str, pass_arguments: bool) -> Any:
     return kind(function, returns)
 
 
-def _remember(new: Spooled[..., Any]) -> None:
-    """Make a function known to the spooler; say so when its plain name has another one already."""
-    name, qualified = new.__name__, full_name(new)
-    known = spooler_functions.get(name)
-    if known is not None and not _same_source(known.f, new.f):
-        _ambiguous.setdefault(name, {full_name(known)}).add(qualified)
-        log.warning(
-            "two spooled functions are called %s: %s; tasks that uWSGI's own decorators enqueued"
-            " for one of them cannot be told apart: rename one",
-            name,
-            " and ".join(sorted(_ambiguous[name])),
-        )
-    spooler_functions[name] = _by_full_name[qualified] = new
-
-
-def _same_source(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Is it one function, from a module that was imported again or under a second name?"""
-    return _place(one) == _place(other)
-
-
-def _place(function: Callable[..., Any]) -> object:
-    code = getattr(function, "__code__", None)
-    return (code.co_filename, code.co_qualname) if code else full_name(function)
-
-
 def manage_spool_request(task: Mapping[Any, Any]) -> int:
     """Run one task: the hook the server calls in a spooler."""
     decoded = {as_text(key): value for key, value in task.items()}
-    full_name = as_text(decoded.pop(_FULL_NAME, b""))
+    qualified = as_text(decoded.pop(_FULL_NAME, b""))
     if "ud_spool_func" not in decoded:
         return _pass_on(task)
-    return _function_for(full_name, as_text(decoded["ud_spool_func"])).run(decoded)
+    return _spooled_by_name.find(qualified, as_text(decoded["ud_spool_func"])).run(decoded)
 
 
-def _function_for(full_name: str, name: str) -> Spooled[..., Any]:
-    """Find by the full name, else by the plain one: uWSGI's tasks have it, functions may move."""
-    if full_name in _by_full_name:
-        return _by_full_name[full_name]
-    if name in _ambiguous:
-        raise LookupError(
-            f"the task is for one of {', '.join(sorted(_ambiguous[name]))}, and does not say which"
-        )
-    if name not in spooler_functions:
-        raise LookupError(
-            f"the task is for {full_name or name}, and no spooled function of that name is imported"
-            f" in the spooler; it has: {', '.join(sorted(_by_full_name)) or 'none'};"
-            " set `import = MODULE`"
-        )
-    return spooler_functions[name]
+_spooled_by_name: Names[Spooled[..., Any]] = Names("spooled", "task")
 
 
 def _pass_on(task: Mapping[Any, Any]) -> int:
