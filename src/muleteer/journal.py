@@ -235,6 +235,27 @@ def cron_missed(signum: int, late_s: float) -> None:
     )
 
 
+def cron_state_unreadable(path: str, why: str) -> None:
+    log.error("cron-state %s cannot be read (%s): nothing is caught up", path, why)
+
+
+def cron_state_unwritable(path: str, why: str) -> None:
+    log.error(
+        "cron-state %s cannot be written (%s): a restart will not know of this run", path, why
+    )
+
+
+# -- the watcher --------------------------------------------------------------------------
+
+
+def cannot_watch(why: str, seconds: float) -> None:
+    log.error("the watched files cannot be watched: %s; tried again in %g s", why, seconds)
+
+
+def watcher_stuck(why: str) -> None:
+    log.error("the watcher was not told what to watch: %s", why)
+
+
 # -- mules --------------------------------------------------------------------------------
 
 

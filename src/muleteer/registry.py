@@ -9,7 +9,7 @@ Runs in: made in the zygote; read in every child.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,15 +35,17 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something that raises a signal by itself: a timer, a cron job.
+    """Something that raises a signal by itself: a timer, a cron job, a file monitor.
 
-    `kind` is "timer", "rbtimer" or "cron"; `arguments` are that call's numbers.
+    `kind` is "timer", "rbtimer", "cron", "crontab" or "filemon"; `arguments` are that call's
+    numbers, or its text; `options` are those that are not the default.
     It travels to the master as plain values.
     """
 
     kind: str
     signum: int
-    arguments: tuple[float, ...]
+    arguments: tuple[float | str, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -240,5 +240,6 @@ def source_message(source: Source, registry: Registry) -> dict[str, Any]:
         "kind": source.kind,
         "signum": source.signum,
         "arguments": list(source.arguments),
+        "options": dict(source.options),
         "target": registry.target_of(source.signum),
     }

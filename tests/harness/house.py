@@ -65,6 +65,7 @@ TOUCHING = {
 
 DOORS = {
     "httptools": ("wire.http1",),
+    "cronsim": ("clock.crontab",),
     "setproctitle": ("ipc.title",),
     "uvicorn": ("serve.asgi",),
     "watchfiles": ("roles.watcher",),

@@ -9,7 +9,8 @@ Rules
 2. A cron job fires at second 0 of a minute that begins after it was added, never at once.
 3. A cron job that is late by up to three hours (the clock was set forward, the machine slept, the
    master was stopped) fires once; one that is later is missed, and `take_missed` tells of it.
-   These are the hours of Debian's cron.
+   These are the hours of Debian's cron.  A job that catches up is never too late: it fires once
+   for all it missed, even while there was no clock at all (`add` is told of its last run).
 4. When the clock is set back by a minute or more, jobs with wildcards follow the wall again; a
    job at a fixed time does not fire twice, unless it is set back by three hours or more.
 5. `replace` is a reload: an entry that stays keeps its phase; a timer that counts its shots
@@ -21,13 +22,15 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from math import inf, isfinite, nextafter
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from muleteer.clock.cron import CronSpec
+from muleteer.clock.crontab import CrontabSpec
 
 __all__ = ["Clock", "Cron", "Due", "Entry", "Timer"]
 
@@ -44,6 +47,8 @@ class Timer:
     target: str | None
     period: float
     iterations: int = 0
+    skips: bool = False
+    """No shot while the handler of the last one runs; the clock only says so."""
 
     def __post_init__(self) -> None:
         if not (isfinite(self.period) and self.period > 0):
@@ -54,11 +59,14 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """A signal at every minute that `spec` matches."""
+    """A signal at every minute that `spec` matches, on the wall of `zone` (None: the server's)."""
 
     signum: int
     target: str | None
-    spec: CronSpec
+    spec: CronSpec | CrontabSpec
+    zone: tzinfo | None = None
+    skips: bool = False
+    catches_up: bool = False
 
 
 Entry = Timer | Cron
@@ -71,6 +79,7 @@ class Due:
     signum: int
     target: str | None
     late_s: float = 0.0
+    entry: Entry | None = field(default=None, compare=False, repr=False)
 
 
 _E = TypeVar("_E", Timer, Cron)
@@ -105,6 +114,14 @@ class Clock:
         timers: list[Entry] = [armed.entry for *_, armed in sorted(self._timers)]
         return timers + [armed.entry for *_, armed in sorted(self._crons)]
 
+    def add(self, entry: Entry, now: float, now_wall: float, last_run: float | None = None) -> None:
+        """An entry, first due after now; a cron job that catches up, after its last run."""
+        if isinstance(entry, Timer):
+            self._arm_timer(entry, now)
+        else:
+            since = last_run if entry.catches_up and last_run is not None else now_wall
+            self._arm_cron(entry, min(since, now_wall))
+
     def add_timer(
         self, signum: int, target: str | None, period: float, now: float, *, iterations: int = 0
     ) -> None:
@@ -115,7 +132,13 @@ class Clock:
         """A cron job, first due in the next minute that matches."""
         self._arm_cron(Cron(signum, target, spec), now_wall)
 
-    def replace(self, entries: Iterable[Entry], now: float, now_wall: float) -> None:
+    def replace(
+        self,
+        entries: Iterable[Entry],
+        now: float,
+        now_wall: float,
+        last_runs: Mapping[Entry, float] = MappingProxyType({}),
+    ) -> None:
         """Have exactly these entries; those that were there already do not notice."""
         timers, crons = _by_entry(self._timers), _by_entry(self._crons)
         self._timers, self._crons = [], []
@@ -124,7 +147,7 @@ class Clock:
                 if crons[entry]:
                     self._push(self._crons, crons[entry].pop())
                 else:
-                    self._arm_cron(entry, now_wall)
+                    self.add(entry, now, now_wall, last_runs.get(entry))
             elif timers[entry] and not entry.iterations:
                 self._push(self._timers, timers[entry].pop())
             else:
@@ -160,7 +183,7 @@ class Clock:
         while self._timers and self._timers[0][0] <= now:
             _, _, armed = heapq.heappop(self._timers)
             timer = armed.entry
-            fired.append(Due(timer.signum, timer.target, now - armed.when))
+            fired.append(Due(timer.signum, timer.target, now - armed.when, timer))
             armed.shots_left -= 1
             if armed.shots_left != 0:
                 armed.when = _next_on_grid(armed.when, timer.period, now)
@@ -170,7 +193,8 @@ class Clock:
     # -- cron jobs -----------------------------------------------------------------------
 
     def _arm_cron(self, cron: Cron, now_wall: float) -> None:
-        following = cron.spec.next_after(datetime.fromtimestamp(now_wall, self._zone))
+        zone = cron.zone or self._zone
+        following = cron.spec.next_after(datetime.fromtimestamp(now_wall, zone))
         if following is not None:
             self._push(self._crons, _Armed(cron, following.timestamp()))
 
@@ -179,8 +203,9 @@ class Clock:
         while self._crons and self._crons[0][0] <= now_wall:
             _, _, armed = heapq.heappop(self._crons)
             cron = armed.entry
-            due = Due(cron.signum, cron.target, now_wall - armed.when)
-            (fired if due.late_s <= _LATEST_S else self._missed).append(due)
+            due = Due(cron.signum, cron.target, now_wall - armed.when, cron)
+            in_time = cron.catches_up or due.late_s <= _LATEST_S
+            (fired if in_time else self._missed).append(due)
             self._arm_cron(cron, now_wall)
         return fired
 

@@ -29,6 +29,8 @@ from muleteer.config.values import (
     read_keepalive,
     read_mode,
     read_module,
+    read_path_and_signal,
+    read_signal_timer,
 )
 
 __all__ = ["BY_NAME", "GROUPS", "TABLE", "Settings"]
@@ -375,6 +377,43 @@ class Settings:
         read=read_farm,
         example="video:1,2",
     )
+    # -- signals ---------------------------------------------------------------------------
+    signal_timer: tuple[str, ...] = option(
+        (),
+        "Raise a signal every so many seconds.",
+        aliases=("timer",),
+        read=read_signal_timer,
+        example="17 30",
+    )
+    signal_rbtimer: tuple[str, ...] = option(
+        (),
+        "The same as signal-timer.",
+        aliases=("rbtimer",),
+        read=read_signal_timer,
+        example="17 30",
+    )
+    touch_signal: tuple[str, ...] = option(
+        (),
+        "Raise a signal when the file changes.",
+        uwsgi="differs: at once, not within a second; and the file need not be there yet",
+        read=read_path_and_signal,
+        example="/tmp/bell 17",
+    )
+    fs_signal: tuple[str, ...] = option(
+        (),
+        "Raise a signal when the file or directory changes.",
+        uwsgi="differs: it survives that the file is replaced, and it need not be there yet",
+        read=read_path_and_signal,
+        example="/srv/inbox 17",
+    )
+    cron_state: str | None = option(
+        None,
+        "File that keeps the last runs of cron jobs with catch_up."
+        " Default: one in the first spool directory.",
+        uwsgi="ours",
+        example="/var/lib/app/cron-state",
+        path=True,
+    )
     # -- log, names and files --------------------------------------------------------------
     disable_logging: bool = option(
         False,
@@ -571,6 +610,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "module": "Application",
         "spooler": "Spooler",
         "mule": "Mules",
+        "signal_timer": "Signals",
         "disable_logging": "Log, names and files",
         "strict": "Configuration",
         "thunder_lock": "Taken, without effect",

@@ -18,8 +18,11 @@ __all__ = [
     "read_keepalive",
     "read_mode",
     "read_module",
+    "read_path_and_signal",
+    "read_signal_timer",
 ]
 
+_SIGNAL = r"(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _KEEPALIVE_S = 60.0
 
 
@@ -76,6 +79,20 @@ def read_farm(text: str) -> str:
     if not re.fullmatch(r"[^:\s]+:[1-9][0-9]{0,3}(,[1-9][0-9]{0,3})*", text):
         raise ValueError("expected name:number,number")
     return text
+
+
+def read_signal_timer(text: str) -> str:
+    """Read the number of a signal and the seconds between two of it, as `17 30`."""
+    if not re.fullmatch(rf"{_SIGNAL}\s+[1-9][0-9]{{0,8}}", text.strip()):
+        raise ValueError("expected the number of a signal, 0 to 255, and seconds above 0")
+    return text.strip()
+
+
+def read_path_and_signal(text: str) -> str:
+    """Read a path and the number of a signal, as `/tmp/bell 17`."""
+    if not re.fullmatch(rf"\S.*\s{_SIGNAL}", text.strip()):
+        raise ValueError("expected a path and the number of a signal, 0 to 255")
+    return text.strip()
 
 
 def read_keepalive(text: str) -> float:

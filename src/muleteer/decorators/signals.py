@@ -7,7 +7,7 @@ Runs in: anywhere the application is imported.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from muleteer.decorators.server import full_name, uwsgi
 
@@ -40,23 +40,49 @@ def signal(num: int, *, target: str = "") -> Callable[[F], F]:
     return register
 
 
-def timer(secs: float, *, signum: int | None = None, target: str = "") -> Callable[[F], F]:
-    """Run the function, called with its signal's number, every `secs` seconds."""
-    return _raised_by("add_timer", (secs,), signum, target)
+def timer(
+    secs: float, *, signum: int | None = None, target: str = "", overlap: str = "allow"
+) -> Callable[[F], F]:
+    """Run the function, called with its signal's number, every `secs` seconds.
+
+    `overlap="skip"` leaves a tick out while the function still runs somewhere (muleteer's own).
+    """
+    return _raised_by("add_timer", (secs,), signum, target, overlap=overlap)
 
 
-def mstimer(msecs: int, *, signum: int | None = None, target: str = "") -> Callable[[F], F]:
+def mstimer(
+    msecs: int, *, signum: int | None = None, target: str = "", overlap: str = "allow"
+) -> Callable[[F], F]:
     """Run the function every `msecs` milliseconds."""
-    return _raised_by("add_ms_timer", (msecs,), signum, target)
+    return _raised_by("add_ms_timer", (msecs,), signum, target, overlap=overlap)
 
 
 def rbtimer(
-    secs: float, *, iterations: int = 0, signum: int | None = None, target: str = ""
+    secs: float,
+    *,
+    iterations: int = 0,
+    signum: int | None = None,
+    target: str = "",
+    overlap: str = "allow",
 ) -> Callable[[F], F]:
     """Run the function every `secs` seconds, `iterations` times (0: for ever)."""
-    return _raised_by("add_rb_timer", (secs, iterations), signum, target)
+    return _raised_by("add_rb_timer", (secs, iterations), signum, target, overlap=overlap)
 
 
+@overload
+def cron(
+    minute: str,
+    /,
+    *,
+    signum: int | None = None,
+    target: str = "",
+    tz: str | None = None,
+    overlap: str = "allow",
+    catch_up: str = "none",
+) -> Callable[[F], F]: ...
+
+
+@overload
 def cron(
     minute: int,
     hour: int,
@@ -66,12 +92,39 @@ def cron(
     *,
     signum: int | None = None,
     target: str = "",
+    tz: str | None = None,
+    overlap: str = "allow",
+    catch_up: str = "none",
+) -> Callable[[F], F]: ...
+
+
+def cron(
+    minute: int | str,
+    hour: int | None = None,
+    day: int | None = None,
+    month: int | None = None,
+    dayweek: int | None = None,
+    *,
+    signum: int | None = None,
+    target: str = "",
+    tz: str | None = None,
+    overlap: str = "allow",
+    catch_up: str = "none",
 ) -> Callable[[F], F]:
     """Run the function, called with its signal's number, in every minute that matches.
 
     -1 is any, -N every Nth; with day and weekday (0 and 7: Sunday) both given either may match.
+    muleteer's own: a crontab's line, `@cron("*/5 * * * *")`; `tz="Europe/Rome"`; `overlap="skip"`,
+    no run while the last one goes on; `catch_up="one"`, one run for those missed while the server
+    was down.
     """
-    return _raised_by("add_cron", (minute, hour, day, month, dayweek), signum, target)
+    arguments: tuple[int | str | None, ...] = (minute, hour, day, month, dayweek)
+    if isinstance(minute, str):
+        _check_ours("cron", "a crontab's line")
+        arguments = tuple(number for number in arguments if number is not None)
+    return _raised_by(
+        "add_cron", arguments, signum, target, tz=tz, overlap=overlap, catch_up=catch_up
+    )
 
 
 def filemon(path: str, *, signum: int | None = None, target: str = "") -> Callable[[F], F]:
@@ -79,20 +132,32 @@ def filemon(path: str, *, signum: int | None = None, target: str = "") -> Callab
     return _raised_by("add_file_monitor", (path,), signum, target)
 
 
+_DEFAULTS = {"tz": None, "overlap": "allow", "catch_up": "none"}
+
+
 def _raised_by(
-    source: str, arguments: tuple[Any, ...], signum: int | None, target: str
+    source: str, arguments: tuple[Any, ...], signum: int | None, target: str, **options: str | None
 ) -> Callable[[F], F]:
     """Register a handler under a free number and let `uwsgi.<source>` raise it."""
+    chosen = {name: value for name, value in options.items() if value != _DEFAULTS[name]}
+    for name, value in chosen.items():
+        _check_ours(source, f"{name}={value!r}")
 
     def register(function: F) -> F:
         if uwsgi is not None:
             add_source = getattr(uwsgi, source)  # before a number is spent, should it be missing
             number = _free_signal_for(function) if signum is None else signum
             uwsgi.register_signal(number, target, function)
-            add_source(number, *arguments)
+            add_source(number, *arguments, **chosen)
         return function
 
     return register
+
+
+def _check_ours(where: str, what: str) -> None:
+    """Say clearly that a server which is not muleteer cannot do this."""
+    if uwsgi is not None and not hasattr(uwsgi, "muleteer_version"):
+        raise RuntimeError(f"{where}: {what} is muleteer's own; this server is uWSGI")
 
 
 def get_free_signal() -> int:

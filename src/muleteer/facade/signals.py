@@ -13,7 +13,7 @@ from typing import Any
 
 from muleteer.errors import SignalError, UnknownTarget
 from muleteer.ipc.channels import SignalPipe
-from muleteer.ipc.targets import TargetTable, resolve, spooler_pipe
+from muleteer.ipc.targets import TargetTable, resolve
 from muleteer.registry import AUTO_SIGNALS_FROM, MAX_SIGNAL, Registration
 from muleteer.rpc.classic import send_signal
 from muleteer.runtime import Life, Runtime
@@ -82,7 +82,7 @@ class Signals:
         Ends this process's life when it is asked to leave.
         """
         life = self._life("signal_wait")
-        wanted = None if signum is None else signalsignal_number(signum, "signal_wait")
+        wanted = None if signum is None else signal_number(signum, "signal_wait")
         pipes = {pipe.read_fd: pipe for pipe in self._pipes(life)}
         while True:
             for fd in life.wait(list(pipes), None):
@@ -111,7 +111,10 @@ class Signals:
     def _life(self, function: str) -> Life:
         life = self._runtime.life
         if life is None or not life.signal_names:
-            raise SignalError(f"{function}: no signals come to this process; call it in a worker,")
+            raise SignalError(
+                f"{function}: no signals come to this process; call it in a worker, a mule or a"
+                " spooler, not while the code is imported"
+            )
         return life
 
     def _pipes(self, life: Life) -> list[SignalPipe]:
@@ -123,7 +126,8 @@ class Signals:
         if seat is None:
             return ""
         if seat.kind == "spooler":
-            return self._runtime.settings.spooler_of(seat.id)
+            settings = self._runtime.settings
+            return settings.spooler[(seat.id - 1) // settings.spooler_processes]
         return f"{seat.kind}{seat.id}"
 
     def _check_target(self, signum: int, target: str) -> None:

@@ -18,6 +18,7 @@ from muleteer.facade.mules import Mules
 from muleteer.facade.process import Process
 from muleteer.facade.rpc import Rpc
 from muleteer.facade.signals import Signals
+from muleteer.facade.sources import Sources
 from muleteer.facade.spool import Spool, SpoolFiles
 from muleteer.facade.workers import Workers
 from muleteer.registry import HOOKS
@@ -29,7 +30,7 @@ UWSGI_VERSION = (2, 0, 31)
 """The uWSGI whose API this is; libraries compare `uwsgi.version` with it. Ours has its own name."""
 
 _NOT_YET = """
-    accepting add_file_monitor add_ms_timer add_var alarm async_connect async_sleep
+    accepting add_var alarm async_connect async_sleep
     cache_clear cache_dec cache_del cache_div cache_exists cache_get cache_inc cache_keys cache_mul
     cache_num cache_set cache_update chunked_read chunked_read_nb cl close connect
     connection_fd disconnect embedded_data env extract get_logvar
@@ -38,7 +39,7 @@ _NOT_YET = """
     metric_set_max metric_set_min offload queue_get queue_last queue_pop
     queue_pull queue_pull_slot queue_push queue_set queue_slot ready_fd recv
     request_context route scrolls send sendfile set_logvar set_warning_message
-    signal_received signal_wait snmp_set_community start_response suspend wait_fd_read
+    snmp_set_community start_response suspend wait_fd_read
     wait_fd_write websocket_handshake websocket_recv websocket_recv_nb websocket_send
     websocket_send_binary
     erlang_close erlang_connect erlang_recv_message erlang_register_process erlang_rpc
@@ -105,7 +106,13 @@ def _set_hook(hooks: dict[str, Any], name: str, value: Any) -> None:
 
 def _functions(runtime: Runtime) -> dict[str, Any]:
     """Every function there is under this configuration, by its name."""
-    parts: list[Any] = [Signals(runtime), Workers(runtime), Process(runtime), SpoolFiles(runtime)]
+    parts: list[Any] = [
+        Signals(runtime),
+        Sources(runtime),
+        Workers(runtime),
+        Process(runtime),
+        SpoolFiles(runtime),
+    ]
     parts += [Mules(runtime), Rpc(runtime)]
     if runtime.stores:
         parts.append(Spool(runtime))

@@ -354,6 +354,10 @@ class Scoreboard:
         """Requests finished since the server's start, by the living and the dead."""
         return int(self.ints[_Head.PAST_REQUESTS]) + sum(row.requests for row in self.rows)
 
+    def is_handling(self, signum: int) -> bool:
+        """Does a handler of that uWSGI signal run anywhere?"""
+        return any(row.current_signal == signum for row in self.rows)
+
     def free_row(self) -> Row | None:
         """Find a row nobody owns; None when all are taken (children of older reloads linger)."""
         return next((row for row in self.rows if row.state is State.EMPTY), None)

@@ -8,15 +8,27 @@ Runs in: anywhere.
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from dataclasses import dataclass
 
 from muleteer.errors import UnknownTarget
 
-__all__ = ["ANY_MULE", "ANY_WORKER", "Farm", "Population", "TargetTable", "resolve", "spooler_pipe"]
+__all__ = [
+    "ANY_MULE",
+    "ANY_WORKER",
+    "WATCHER",
+    "Farm",
+    "Population",
+    "TargetTable",
+    "resolve",
+    "spooler_pipe",
+]
 
 ANY_WORKER = "worker"
 ANY_MULE = "mule"
+WATCHER = "watcher"
+"""The name of the watcher's message queue; no signals go there."""
 
 _NUMBERED = re.compile(r"(worker|mule|farm)(\d+)\Z")
 
@@ -52,9 +64,9 @@ class Population:
     def mailboxes(self) -> list[str]:
         """The names of all message queues this server needs."""
         if not self.mules:
-            return []
+            return [WATCHER]
         mules = [f"mule{n}" for n in range(1, self.mules + 1)]
-        return [ANY_MULE, *mules, *(f"farm_{farm.name}" for farm in self.farms)]
+        return [WATCHER, ANY_MULE, *mules, *(f"farm_{farm.name}" for farm in self.farms)]
 
     def farms_of(self, mule: int) -> list[Farm]:
         """The farms a mule is in."""
@@ -140,7 +152,7 @@ class TargetTable:
 
     def set(self, signum: int, target: str) -> None:
         """Write a target down; `UnknownTarget` for one that is too long for the table."""
-        text = target.encode()
+        text = os.fsencode(target)  # a spool directory's path may be no text
         if len(text) > self.LONGEST:
             raise UnknownTarget(f"signal target {target!r} is longer than {self.LONGEST} bytes")
         start = signum * self._SLOT
@@ -149,4 +161,4 @@ class TargetTable:
     def get(self, signum: int) -> str:
         """Return a signal's target; '' (any worker) for a number nobody registered, as uWSGI."""
         start = signum * self._SLOT
-        return self._page[start : start + self._SLOT].rstrip(b"\0").decode(errors="replace")
+        return os.fsdecode(self._page[start : start + self._SLOT].rstrip(b"\0"))

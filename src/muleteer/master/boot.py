@@ -184,7 +184,8 @@ def _assemble(
         tuple(Farm(name, mules) for name, mules in settings.farms.items()),
     )
     switchboard = Switchboard(population, settings.spooler)
-    scoreboard = Scoreboard(rows=len(plan) * _SPARE_GENERATIONS, cores=settings.threads)
+    seats = len(plan) + 1  # and the watcher's, should anything be watched
+    scoreboard = Scoreboard(rows=seats * _SPARE_GENERATIONS, cores=settings.threads)
     locks = LockTable(settings.locks)
 
     def fork_zygote(

@@ -151,6 +151,7 @@ def decide(roster: Roster, now: float, mercies: Mercies) -> Decision:
         _stop(roster, decision)
         return decision
     _start_generations(roster, now, decision)
+    _empty_unplanned(roster, decision)
     for seat in roster.plan:
         _fill(roster, seat, now, decision)
     _dismiss_old(roster, decision)
@@ -251,6 +252,12 @@ def _has_children(roster: Roster, zygote: ZygoteHandle) -> bool:
 
 
 # -- seats ------------------------------------------------------------------------------
+
+
+def _empty_unplanned(roster: Roster, decision: Decision) -> None:
+    """The plan may lose a seat: the watcher's, when a new generation watches nothing."""
+    unplanned = [c for c in roster.children if c.counts and c.seat not in roster.plan]
+    decision.actions.extend(Retire(child) for child in unplanned)
 
 
 def _fill(roster: Roster, seat: Seat, now: float, decision: Decision) -> None:

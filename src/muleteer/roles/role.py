@@ -40,6 +40,9 @@ class Role:
     ready_before_hooks: ClassVar[bool] = False
     """Tell the master that we are ready before the post-fork hooks run, which may never return."""
 
+    runs_app: ClassVar[bool] = True
+    """Does the application's code run here: its post-fork and exit hooks?"""
+
     def __init__(self, runtime: Runtime, row: Row) -> None:
         # -- shared since before the fork
         self.runtime = runtime
@@ -227,10 +230,12 @@ class Role:
 
     def _run_post_fork_hook(self) -> None:
         hook = self.registry.hooks.get("post_fork_hook")
-        if hook is not None:
+        if hook is not None and self.runs_app:
             self.run_hook("post_fork_hook", hook)
 
     def _run_exit_hooks(self) -> None:
+        if not self.runs_app:
+            return
         hook = self.registry.hooks.get("atexit")
         if hook is not None:
             self.run_hook("atexit", hook)

@@ -31,6 +31,7 @@ from muleteer.ipc.title import name_process
 from muleteer.roles.mule import Mule
 from muleteer.roles.role import Role
 from muleteer.roles.spooler import Spooler
+from muleteer.roles.watcher import Watcher
 from muleteer.roles.worker import Worker
 from muleteer.runtime import Runtime, source_message
 from muleteer.serve import loader
@@ -213,6 +214,8 @@ class Zygote:
             return Spooler(self.runtime, row, self.around_task)
         if row.seat.kind == "mule":
             return Mule(self.runtime, row, self.programs[row.seat.id - 1])
+        if row.seat.kind == "watcher":
+            return Watcher(self.runtime, row)
         return Worker(self.runtime, row, self.application, self.listeners)
 
     def _let_go(self) -> None:

@@ -15,7 +15,7 @@ from muleteer.config.options import Settings
 from muleteer.facade.surface import Surface
 from muleteer.ipc.locks import LockTable
 from muleteer.ipc.scoreboard import Scoreboard, Seat, State
-from muleteer.ipc.targets import Population
+from muleteer.ipc.targets import Population, TargetTable
 from muleteer.runtime import Runtime
 from muleteer.spool.memory import MemoryStore
 
@@ -53,12 +53,13 @@ class Told:
 def make_runtime(*, workers: int = 2, opt: dict[str, Any] | None = None, **options: Any) -> Runtime:
     """Make a runtime with two workers, and spoolers for the directories in `options`."""
     settings = Settings(processes=workers, opt=opt or {}, **options)
-    population = Population(workers, len(settings.spooler))
+    population = Population(workers, len(settings.spooler), settings.spooler, mules=1)
     board = SimpleNamespace(
         population=population,
         signals={name: RecordingPipe() for name in population.pipes},
         spooler_bells={path: RecordingBell() for path in settings.spooler},
         control_out=Told(),
+        targets=TargetTable(1 << 16),
     )
     scoreboard = Scoreboard(8, 1)
     new_store: Callable[[str], Any] = lambda _directory: MemoryStore()  # noqa: E731

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.facade.conftest import seat
+from tests.unit.facade.conftest import make_runtime, seat
 
+from muleteer.facade.surface import Surface
 from muleteer.registry import Registration, Source
 from muleteer.runtime import Runtime
 
@@ -65,6 +67,36 @@ def test_a_child_may_register_a_number_anew(uwsgi: Any, runtime: Runtime) -> Non
     seat(runtime, "worker", 1)
     uwsgi.register_signal(1, "workers", print)
     assert runtime.registry.signals[1] == Registration("workers", print)
+    assert runtime.switchboard.targets.get(1) == "workers"
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "target"),
+    [("worker", 2, "worker2"), ("mule", 1, "mule1"), ("spooler", 2, "/spool/b")],
+)
+def test_any_means_this_process_after_the_fork(
+    uwsgi: Any, runtime: Runtime, kind: str, number: int, target: str
+) -> None:
+    """Only this child has the handler, so '' sends everybody's signal to it."""
+    seat(runtime, kind, number)
+    uwsgi.register_signal(5, "", handler)
+    assert runtime.registry.signals[5].target == target
+    assert runtime.switchboard.targets.get(5) == target
+
+
+def test_a_target_of_255_bytes_is_the_longest() -> None:
+    """The table has room for 255 bytes (uWSGI's for 63); the error says how many."""
+    longest, longer = "/" + "d" * 254, "/" + "d" * 255
+    uwsgi: Any = Surface(make_runtime(spooler=(longest, longer)))
+    uwsgi.register_signal(1, longest, handler)
+    with pytest.raises(ValueError, match="255 bytes"):
+        uwsgi.register_signal(2, longer, handler)
+
+
+def test_a_target_is_text(uwsgi: Any) -> None:
+    """As in uWSGI, bytes are a TypeError."""
+    with pytest.raises(TypeError, match="a target is a str"):
+        uwsgi.register_signal(1, b"worker1", handler)
 
 
 def test_signal_registered_is_true_or_none(uwsgi: Any) -> None:
@@ -133,7 +165,9 @@ def test_a_timer_that_would_never_or_always_fire_is_refused(uwsgi: Any, seconds:
         ((0, 0, -1, 13, -1), "month"),
         ((0, 0, -1, -1, 8), "weekday"),
         ((0.5, 0, -1, -1, -1), "minute"),
-        (("0", 0, -1, -1, -1), "minute"),
+        (("0", 0, -1, -1, -1), "whole line"),
+        ((0, "0", -1, -1, -1), "hour"),
+        ((0,), "hour"),
     ],
 )
 def test_a_cron_that_never_comes_is_refused(
@@ -143,6 +177,76 @@ def test_a_cron_that_never_comes_is_refused(
     with pytest.raises(ValueError, match=names):
         uwsgi.add_cron(1, *numbers)
     assert runtime.registry.sources == []
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "names"),
+    [
+        ("*/5 * * *", {}, "five fields"),
+        ("61 * * * *", {}, "bad minute"),
+        ("0 0 31 2 *", {}, "day of the month"),
+        ("@sometimes", {}, "five fields"),
+        ("* * * * *", {"tz": "Europe/Room"}, "no time zone 'Europe/Room'"),
+        ("* * * * *", {"overlap": "no"}, "overlap='no'"),
+        ("* * * * *", {"catch_up": "all"}, "catch_up='all'"),
+    ],
+)
+def test_a_bad_line_of_a_crontab_is_refused(
+    uwsgi: Any, runtime: Runtime, line: str, options: dict[str, str], names: str
+) -> None:
+    """At once, with what is wrong with it."""
+    with pytest.raises(ValueError, match=names):
+        uwsgi.add_cron(1, line, **options)
+    assert runtime.registry.sources == []
+
+
+def test_a_line_of_a_crontab_is_a_source_with_its_options(uwsgi: Any, runtime: Runtime) -> None:
+    """It travels as text; options with their default do not travel."""
+    assert uwsgi.add_cron(1, "*/5 * * * *", tz="Europe/Rome", overlap="skip", catch_up="one")
+    uwsgi.add_cron(2, "@daily", overlap="allow", catch_up="none", tz=None)
+    options = {"tz": "Europe/Rome", "overlap": "skip", "catch_up": "one"}
+    assert runtime.registry.sources == [
+        Source("crontab", 1, ("*/5 * * * *",), options),
+        Source("crontab", 2, ("@daily",)),
+    ]
+
+
+def test_catching_up_needs_a_place(uwsgi: Any) -> None:
+    """Without a spool directory `cron-state` must say where the last runs are kept."""
+    uwsgi.add_cron(1, "@daily", catch_up="one")
+    without: Any = Surface(make_runtime())
+    with pytest.raises(ValueError, match="cron-state = FILE"):
+        without.add_cron(1, "@daily", catch_up="one")
+    Surface(make_runtime(cron_state="/var/cron-state")).add_cron(1, "@daily", catch_up="one")
+
+
+def test_a_timer_in_milliseconds_is_a_timer(uwsgi: Any, runtime: Runtime) -> None:
+    """As in uWSGI 2.1; with `overlap`, which is ours."""
+    assert uwsgi.add_ms_timer(1, 250, overlap="skip") is None
+    assert runtime.registry.sources == [Source("timer", 1, (0.25,), {"overlap": "skip"})]
+
+
+def test_a_monitored_path_is_absolute(uwsgi: Any, runtime: Runtime) -> None:
+    """A relative path counts from the directory of the call; text, bytes and Path are taken."""
+    for path in ("bell", b"bell", Path("bell")):
+        assert uwsgi.add_file_monitor(1, path) is None
+    assert {source.arguments for source in runtime.registry.sources} == {
+        (str(Path("bell").absolute()),)
+    }
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", b""])
+def test_what_is_no_path_is_refused(uwsgi: Any, path: Any) -> None:
+    """With the call that named it."""
+    with pytest.raises(ValueError, match="no path"):
+        uwsgi.add_file_monitor(1, path)
+
+
+def test_nobody_waits_for_signals_at_import(uwsgi: Any) -> None:
+    """No signals come to the process that imports the code."""
+    with pytest.raises(ValueError, match="not while the code is imported"):
+        uwsgi.signal_wait()
+    assert uwsgi.signal_received() == 0
 
 
 def test_a_float_that_is_whole_is_a_number(uwsgi: Any, runtime: Runtime) -> None:
