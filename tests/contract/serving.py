@@ -187,6 +187,7 @@ class Site:
         self.lines: list[str] = []
         self.packets: dict[int, Callable[[Packet], bytes]] = {}
         self.settings = Options(**options)
+        self.after_request: Callable[[], Any] = lambda: None
         self.engine = Engine(
             self.loop,
             app,
@@ -195,6 +196,7 @@ class Site:
             worker_id=1,
             packets=self.packets,
             log_request=self.lines.append,
+            after_request=lambda: self.after_request(),
         )
         self._sockets: list[socket.socket] = []
         self.addresses: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.contract.serving import (
+    CLOSE,
     GET,
     PLAIN,
     Body,
@@ -299,6 +300,20 @@ def test_without_harakiri_there_is_no_deadline(new_site: NewSite) -> None:
     site = new_site(hello)
     site.connect().ask(GET)
     assert site.core.deadlines == [0.0]
+
+
+@pytest.mark.parametrize("protocol", ["http", "uwsgi"])
+def test_a_client_has_its_answer_and_the_end_before_the_hooks(
+    new_site: NewSite, protocol: str
+) -> None:
+    """What runs after a request (the app's hook, the log) keeps no client waiting."""
+    site = new_site(hello)
+    client = site.connect(protocol)
+    seen: list[bytes] = []
+    site.after_request = lambda: seen.append(client.read_to_end())
+    client.send(CLOSE if protocol == "http" else b"\0\0\0\0")
+    site.turn(3)
+    assert [data[-5:] for data in seen] == [b"hello"]
 
 
 def test_the_lines_of_one_turn_are_written_together(new_site: NewSite) -> None:

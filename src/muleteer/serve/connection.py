@@ -43,6 +43,8 @@ __all__ = [
 
 _FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 """With it a call does not block, whatever the socket's own mode: one system call fewer each."""
+_LAST_FLAGS = _FLAGS | getattr(socket, "MSG_MORE", 0)
+"""The kernel waits for the end of the connection and sends both in one packet."""
 _HIGH_WATER = 1 << 20
 """So many bytes may wait for a client before the application is stopped from making more."""
 _FILE_PIECE = 1 << 20
@@ -149,6 +151,12 @@ class Connection:
         """Between requests, with nothing to send."""
         raise NotImplementedError
 
+    def finish(self) -> None:
+        """Close, as soon as the client has all of the last answer."""
+        self._closes_after_flush = True
+        if not self._after_response():
+            self.close()
+
     def close(self) -> None:
         """End the connection and give back all it holds.  Safe to call twice."""
         if self._fd < 0:
@@ -168,14 +176,17 @@ class Connection:
 
     # -- a response's Output ---------------------------------------------------
 
-    def send(self, data: bytes) -> None:
-        """Send, or keep what does not fit; never blocks, never raises."""
+    def send(self, data: bytes, *, is_last: bool = False) -> None:
+        """Send, or keep what does not fit; never blocks, never raises.
+
+        What is last leaves together with the end of the connection, which must follow at once.
+        """
         if self._pending:
             self._keep(memoryview(data))
             self._flush()
         elif not self.is_gone:
             try:
-                sent = self._sock.send(data, _FLAGS)
+                sent = self._sock.send(data, _LAST_FLAGS if is_last else _FLAGS)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -394,9 +405,6 @@ class HttpConnection(Connection):
                 request.keep_alive = False
             host.run(request, self)
             if not request.keep_alive:
-                self._closes_after_flush = True
-                if not self._after_response():
-                    self.close()
                 return
             if self.is_gone or self._pending:
                 self._waiting = requests[place + 1 :]
@@ -470,18 +478,13 @@ class UwsgiConnection(Connection):
             self._host.run(whole, self)
         elif whole is not None and is_hello(whole) and self.takes_packets:
             self._become_line(whole.body)
-            return
         elif whole is not None:
             self._answer_packet(whole)
+            self.finish()
         elif self._reader.failure is not None:
             self._refuse(self._reader.failure)
-            return
         else:
             self.deadline = self._host.now() + self._host.settings.socket_timeout
-            return
-        self._closes_after_flush = True
-        if not self._after_response():
-            self.close()
 
     def _answer_packet(self, packet: Packet) -> None:
         if not self.takes_packets and (packet.modifier1 in self._host.packets or is_hello(packet)):

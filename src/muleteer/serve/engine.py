@@ -279,6 +279,8 @@ class Engine:
             response = respond(self._app, request, connection)
         finally:
             core.leave()
+        if not request.keep_alive:
+            connection.finish()  # before the log and the hooks: its client waits for the end
         self.finished_at = ended = self.now()
         core.count(tx=response.sent, seconds=ended - started, failed=response.failed)
         if self._log_request is not None:

@@ -38,8 +38,11 @@ class Output(Protocol):
     is_gone: bool
     """The client is no more; what is sent is dropped."""
 
-    def send(self, data: bytes) -> None:
-        """Send, or keep what does not fit; never blocks, never raises."""
+    def send(self, data: bytes, *, is_last: bool = False) -> None:
+        """Send, or keep what does not fit; never blocks, never raises.
+
+        What is last leaves together with the end of the connection, which must follow at once.
+        """
 
     def send_file(self, fd: int, offset: int, size: int, close: Callable[[], None]) -> None:
         """Send a piece of a file in the kernel; `close` is called once, at its end."""
@@ -134,7 +137,7 @@ class Response:
             self._send_special(body)
             return
         self.sent = len(body)
-        self._send_head(head, framing, body)
+        self._send_head(head, framing, body, is_all=True)
         self.is_complete = True
 
     def write(self, data: bytes) -> None:
@@ -200,7 +203,7 @@ class Response:
             self._remaining = head.length
             body = self._within_length(body)
         self.sent = len(body)
-        self._send_head(head, framing, body)
+        self._send_head(head, framing, body, is_all=True)
         if self._remaining > 0:
             self._fall_short()
         self.is_complete = True
@@ -284,7 +287,9 @@ class Response:
             request.keep_alive = False
         return ""
 
-    def _send_head(self, head: ResponseHead, framing: str, body: bytes) -> None:
+    def _send_head(
+        self, head: ResponseHead, framing: str, body: bytes, *, is_all: bool = False
+    ) -> None:
         request = self.request
         if head.closes:
             request.keep_alive = False
@@ -297,7 +302,10 @@ class Response:
         self.was_sent = True
         data = f"{protocol} {head.text}{framing}\r\n".encode("latin-1")
         if len(body) <= _JOIN_UP_TO:
-            self._out.send(data + body)
+            if is_all and not request.keep_alive:
+                self._out.send(data + body, is_last=True)
+            else:
+                self._out.send(data + body)
         else:
             self._out.send(data)
             self._out.send(body)
