@@ -67,9 +67,10 @@ class Process:
         self._runtime.signal_master(unix_signals.SIGHUP)
         return True
 
-    def stop(self) -> None:
-        """Ask the server to stop; returns at once. What runs is finished first."""
+    def stop(self) -> bool:
+        """Ask the server to stop; returns True at once. What runs is finished first."""
         self._runtime.signal_master(unix_signals.SIGQUIT)
+        return True
 
     def log(self, message: str | bytes, /) -> bool:
         """Write a line to the log; returns True."""

@@ -86,7 +86,7 @@ def import_modules(settings: Settings, field: str) -> None:
     for index, name in enumerate(getattr(settings, field)):
         origin = settings.where(field, index)
         if "/" in name or name.endswith(".py"):
-            _load_file(name, origin)
+            _load_file(name, origin, _pythonized(name))
         else:
             _import(name, origin)
 
@@ -95,7 +95,8 @@ def load_application(settings: Settings) -> Application | None:
     """Return the application the options name; None when they name none."""
     if settings.wsgi_file:
         origin = settings.where("wsgi_file")
-        return _find(_load_file(settings.wsgi_file, origin), settings.callable, origin)
+        name = "uwsgi_file_" + _pythonized(settings.wsgi_file)
+        return _find(_load_file(settings.wsgi_file, origin, name), settings.callable, origin)
     if settings.module:
         return load_callable(settings.module, settings.where("module"), settings.callable)
     return None
@@ -145,10 +146,13 @@ def _paths_of(package: str) -> list[str]:
     return list(getattr(sys.modules.get(package), "__path__", []))
 
 
-def _load_file(path: str, origin: str) -> types.ModuleType:
-    """Load a file as uWSGI does, under the name `uwsgi_file_…`."""
-    stem = path[:-3] if path.endswith(".py") else path
-    name = "uwsgi_file_" + stem.replace(".", "_").replace("/", "_")
+def _pythonized(path: str) -> str:
+    """The name uWSGI makes of a path; pickles and task files hold it."""
+    return path.removesuffix(".py").replace(".", "_").replace("/", "_")
+
+
+def _load_file(path: str, origin: str, name: str) -> types.ModuleType:
+    """Load a file as a module of that name."""
     spec = importlib.util.spec_from_loader(
         name, importlib.machinery.SourceFileLoader(name, path), origin=path
     )

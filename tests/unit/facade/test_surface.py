@@ -258,11 +258,11 @@ def test_set_user_harakiri_sets_and_clears_a_deadline(uwsgi: Any, runtime: Runti
 def test_reload_and_stop_ask_the_master(
     uwsgi: Any, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the Unix signals that mean so, whatever SIGTERM means; True and None, as uWSGI."""
+    """With the Unix signals that mean so, whatever SIGTERM means; True from both, as uWSGI."""
     sent: list[unix_signals.Signals] = []
     monkeypatch.setattr(runtime, "signal_master", sent.append)
     assert uwsgi.reload() is True
-    assert uwsgi.stop() is None
+    assert uwsgi.stop() is True
     assert sent == [unix_signals.SIGHUP, unix_signals.SIGQUIT]
 
 
