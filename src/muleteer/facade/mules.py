@@ -104,6 +104,15 @@ class Mules:
             self._in_hand = False
             self._runtime.end()
 
+    def leave_if_asked(self) -> None:
+        """End this mule here, in good order, if it was asked to leave; else return at once.
+
+        muleteer's own, for a loop that does not wait for messages: call it between two rounds.
+        In any other process, and while a message is in hand, it does nothing.
+        """
+        if self._runtime.id_as("mule") and self._runtime.life is not None and not self._in_hand:
+            self._runtime.life.wait((), 0.0)
+
     # -- who is where ----------------------------------------------------------------------------
 
     def in_farm(self, farm: str | bytes | None = None, /) -> bool | None:
