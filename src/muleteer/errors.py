@@ -192,6 +192,8 @@ class NodeRefused(ErlangError):
 
     farewell = b""
     """What to send before the connection is closed."""
+    status = ""
+    """What the other node answered, if it answered."""
 
 
 class NodeLost(ErlangError):

@@ -220,6 +220,8 @@ class Initiator(Handshake):
         self._step = self._hear_status
         self.is_simultaneous = False
         """The other node was connecting to us, too, and gives that up."""
+        self.has_replied = False
+        """Our proof is sent: a node that hangs up now has another cookie."""
 
     def start(self) -> bytes:
         """The greeting."""
@@ -234,7 +236,9 @@ class Initiator(Handshake):
         if status == "alive":  # an old connection of ours, dead to us: the new one counts
             return _framed(b"strue")
         if status not in ("ok", "ok_simultaneous"):
-            raise NodeRefused(_REASONS.get(status, f"the node answered {status[:40]!r}"))
+            refusal = NodeRefused(_REASONS.get(status, f"the node answered {status[:40]!r}"))
+            refusal.status = status
+            raise refusal
         self.is_simultaneous = status == "ok_simultaneous"
         return b""
 
@@ -244,6 +248,7 @@ class Initiator(Handshake):
         if not _is_able(flags):
             raise NodeRefused(f"{self._stranger.name} is too old: OTP 25 or newer is needed")
         self._step = self._hear_ack
+        self.has_replied = True
         me = self._local
         return _framed(_REPLY.pack(b"r", me.challenge, digest(me.cookie, challenge)))
 

@@ -1,0 +1,1 @@
+"""Python as an Erlang node: names, epmd, connections, the node itself and its clients."""
