@@ -241,7 +241,8 @@ class Engine:
                 self._sweeper = self.loop.call_at(now + _SWEEP_S, self._sweep)
             connection.begin()
             listener.accepted += 1
-            if not connection.is_gone or listener.accepted % _SHORT_ONES_PER_PLACE == 0:
+            stays = listener.make is HttpConnection and not connection.is_gone
+            if stays or listener.accepted % _SHORT_ONES_PER_PLACE == 0:
                 self._requeue(listener)
                 return
 
