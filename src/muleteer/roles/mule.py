@@ -10,6 +10,7 @@ Runs in: a mule, after the fork.  Forked by: zygote/forking.py.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from muleteer import journal
 from muleteer.ipc.channels import Mailbox, describe_message
@@ -85,4 +86,8 @@ class Mule(Role):
             return
         with self.runtime.deadline(self.harakiri, doing=describe_message(message)):
             for take in hooks:
-                self.run_hook("mule message hook", lambda take=take: take(message))
+                self.run_hook("mule message hook", partial(self._hand_over, take, message))
+
+    def _hand_over(self, take: Callable[[bytes], object], message: bytes) -> None:
+        with self.runtime.around():
+            take(message)

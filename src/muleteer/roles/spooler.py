@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from muleteer import journal
@@ -24,8 +22,6 @@ from muleteer.spool.store import Outcome, Store, Task
 
 __all__ = ["Spooler"]
 
-Around = Callable[[], AbstractContextManager[None]]
-
 NICENESS = 19
 """Spooled work gives way to requests; uWSGI's spoolers run at the same niceness."""
 
@@ -35,11 +31,10 @@ class Spooler(Role):
 
     kind = "spooler"
 
-    def __init__(self, runtime: Runtime, row: Row, around_task: Around) -> None:
+    def __init__(self, runtime: Runtime, row: Row) -> None:
         super().__init__(runtime, row)
         self.directory = self._own_directory()
         self.store: Store = runtime.new_store(self.directory)
-        self._around_task = around_task
         self.signal_names = ("spooler", spooler_pipe(self.directory))
         self._bell = self.switchboard.spooler_bells[self.directory]
 
@@ -147,7 +142,7 @@ class Spooler(Role):
         if hook is None:
             return Outcome.IGNORE
         try:
-            with self._around_task():
+            with self.runtime.around():
                 return _meaning(hook(_as_seen_by_app(task)))
         except Exception:  # noqa: BLE001 - the application's own code
             journal.task_failed(name, self._frequency)

@@ -66,10 +66,13 @@ class Watcher(Role):
 
     def _watch_on(self) -> None:
         """Watch for ever, anew whenever the list or its directories change."""
+        monitors: tuple[Monitor, ...] = ()
         while True:
             self._news.clear()
-            monitors = self._monitors
-            self._looks = {path: self._looks.get(path, look(path)) for _, path in monitors}
+            if monitors != self._monitors:
+                monitors = self._monitors
+                self._looks = {path: self._looks.get(path, look(path)) for _, path in monitors}
+                journal.watching(len(self._looks), self._looks)  # what changes from here on is seen
             if not monitors:
                 self._news.wait()
                 continue

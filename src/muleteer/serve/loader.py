@@ -152,20 +152,46 @@ def _pythonized(path: str) -> str:
 
 
 def _load_file(path: str, origin: str, name: str) -> types.ModuleType:
-    """Load a file as a module of that name."""
-    spec = importlib.util.spec_from_loader(
-        name, importlib.machinery.SourceFileLoader(name, path), origin=path
-    )
-    if spec is None or not os.path.isfile(path):
+    """Load a file as a module of that name, once: who imports it by its own name gets the same.
+
+    uWSGI runs the file again for every name it is asked for by, and registers all of it twice.
+    """
+    full = os.path.abspath(path)
+    if not os.path.isfile(full):
         raise AppNotLoaded(
             f"{origin}: there is no such file in {os.getcwd()}; correct the path or chdir"
         )
-    spec.has_location = True
+    loaded = _loaded_from(full)
+    if loaded is not None:
+        sys.modules[name] = loaded
+        return loaded
+    source = importlib.machinery.SourceFileLoader(name, full)
+    spec = importlib.util.spec_from_file_location(name, full, loader=source)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    assert spec.loader is not None
-    spec.loader.exec_module(module)
+    for alias in (name, *_own_name(full)):
+        sys.modules[alias] = module
+    source.exec_module(module)
     return module
+
+
+def _loaded_from(full: str) -> types.ModuleType | None:
+    """Return the module that was loaded from this file already."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and os.path.abspath(file) == full:
+            return module
+    return None
+
+
+def _own_name(full: str) -> list[str]:
+    """Return the name under which `import` would find this very file, if there is one."""
+    stem, ending = os.path.splitext(os.path.basename(full))
+    if ending != ".py" or not stem.isidentifier() or stem in sys.modules:
+        return []
+    found = importlib.util.find_spec(stem)
+    same = found is not None and found.origin and os.path.realpath(found.origin) == full
+    return [stem] if same else []
 
 
 # -- the callable -----------------------------------------------------------------------

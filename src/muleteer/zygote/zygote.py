@@ -17,7 +17,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 from muleteer import journal
@@ -72,7 +71,6 @@ class Zygote:
         self.application: loader.Application = loader.no_application
         self.programs: list[Callable[[], object] | None] = []
         self.children: set[int] = set()
-        self.around_task: Callable[[], AbstractContextManager[None]] = nullcontext
         self._woken_fd = -1
         self._master_is_gone = False
 
@@ -144,7 +142,7 @@ class Zygote:
         if "django" in sys.modules:
             django = importlib.import_module(_DJANGO)
             django.close_before_fork()
-            self.around_task = self.runtime.around = django.around_task
+            self.runtime.around = django.around_task
 
     def _no_application(self) -> loader.Application:
         """What answers when no app is named: signals and tasks may be all a socket is for."""
@@ -211,7 +209,7 @@ class Zygote:
 
     def _make_role(self, row: Row) -> Role:
         if row.seat.kind == "spooler":
-            return Spooler(self.runtime, row, self.around_task)
+            return Spooler(self.runtime, row)
         if row.seat.kind == "mule":
             return Mule(self.runtime, row, self.programs[row.seat.id - 1])
         if row.seat.kind == "watcher":
