@@ -72,8 +72,7 @@ class Caller:
         deadline = self._now() + timeout_s
         line = self._kept(node)
         if line is not None:
-            frame = _call_frame(values, node)
-            answer = self._ask_kept(line, frame, deadline)
+            answer = self._ask(line, values, deadline)
             if answer is not None:
                 return self._meaning(answer, node)
         if self._is_muleteer(node) is False:
@@ -89,10 +88,13 @@ class Caller:
 
     # -- muleteers ---------------------------------------------------------------------------
 
-    def _ask_kept(self, line: Line, frame: bytes, deadline: float) -> _Answer | None:
-        """The answer on a line that was kept; None when the call was not taken from it."""
+    def _ask(self, line: Line, values: Sequence[Any], deadline: float) -> _Answer | None:
+        """The answer on a line; None when the call was not taken from it."""
         try:
-            line.send(frame, deadline)
+            line.send(encode_frame(Kind.CALL, encode_values(values)), deadline)
+        except (Malformed, TooLarge) as error:
+            line.close()
+            raise RpcError(f"the call cannot be sent to node {line.node}: {error}") from None
         except NodeTimeout:
             line.close()
             raise
@@ -108,8 +110,7 @@ class Caller:
             if not self._greet(line, deadline):
                 line.close()
                 return call_uwsgi(node, values, deadline)
-            frame = _call_frame(values, node, line)
-            answer = self._ask_kept(line, frame, deadline)
+            answer = self._ask(line, values, deadline)
             if answer is not None:
                 return self._meaning(answer, node)
             if self._now() >= deadline:
@@ -215,12 +216,3 @@ class Caller:
 
 
 _Answer = tuple[Kind, bytes]
-
-
-def _call_frame(values: Sequence[Any], node: str, line: Line | None = None) -> bytes:
-    try:
-        return encode_frame(Kind.CALL, encode_values(values))
-    except (Malformed, TooLarge) as error:
-        if line is not None:
-            line.close()
-        raise RpcError(f"the call cannot be sent to node {node}: {error}") from None

@@ -53,8 +53,8 @@ _LINE_IDLE_S = 60.0
 _SLOW_CALL_S = 0.005
 _GREETING = encode_packet(Modifier.PING, GREETING, 1)
 _TAKES_NONE = (
-    "%s takes no calls, signals and tasks, because other machines reach it: send them to a unix"
-    " socket or an address on 127.0.0.1"
+    "port %d takes no calls, signals and tasks, because other machines can reach it: send them to a"
+    " unix socket, or to one bound to 127.0.0.1"
 )
 _NO_LINGER = b"\1\0\0\0\0\0\0\0"  # on, for 0 seconds: closing resets
 
@@ -322,10 +322,10 @@ class Connection:
             return True
         return False
 
-    def _refuse(self, error: WireError) -> None:
+    def _refuse(self, error: WireError, answer: bytes | None = None) -> None:
         """Say what is wrong, and end: the client may still be sending what nobody will read."""
         self._host.complain(self, error)
-        self.send(error_response(error.status, str(error)))
+        self.send(error_response(error.status, str(error)) if answer is None else answer)
         self._is_lingering = True
         self._closes_after_flush = True
         if not self._after_response():
@@ -482,7 +482,9 @@ class UwsgiConnection(Connection):
             self._answer_packet(whole)
             self.finish()
         elif self._reader.failure is not None:
-            self._refuse(self._reader.failure)
+            modifier1 = self._reader.modifier1
+            no_request = modifier1 in self._host.packets  # whoever sent it reads no HTTP
+            self._refuse(self._reader.failure, _no(modifier1) if no_request else None)
         else:
             self.deadline = self._host.now() + self._host.settings.socket_timeout
 
@@ -497,12 +499,11 @@ class UwsgiConnection(Connection):
 
     def _refuse_packet(self, packet: Packet) -> bytes:
         """Say no in the words of who asks."""
-        host, port = self._sock.getsockname()[:2]
-        why = _TAKES_NONE % f"{host}:{port}"
+        why = _TAKES_NONE % self._sock.getsockname()[1]
         self._host.refuse_packet(self, packet, why)
         if is_hello(packet):
             return encode_packet(Modifier.PING, GREETING + b" " + why.encode(), 1)
-        return NOT_DONE if packet.modifier1 in ACTING else b""
+        return _no(packet.modifier1)
 
     # -- a line for calls ------------------------------------------------------
 
@@ -567,3 +568,8 @@ class ExposedConnection(UwsgiConnection):
     __slots__ = ()
 
     takes_packets = False
+
+
+def _no(modifier1: int) -> bytes:
+    """The refusal that the sender of such a packet understands."""
+    return NOT_DONE if modifier1 in ACTING else b""

@@ -147,9 +147,9 @@ class Desk:
         return result if packet.modifier2 != _FRAMED or not result else _framed(result)
 
     def _own_call(self, payload: bytes) -> bytes:
-        name, *args = decode_values(payload) or [b""]
+        name, *args = decode_values(payload) or [None]
         if not isinstance(name, bytes):
-            raise Malformed("a function's name is bytes")
+            raise Malformed("the call names no function")
         try:
             return encode_frame(Kind.RESULT, encode_values([self._run(name, args)]))
         except UnknownFunction as error:
