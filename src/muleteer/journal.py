@@ -248,6 +248,10 @@ def cron_state_unwritable(path: str, why: str) -> None:
 # -- the watcher --------------------------------------------------------------------------
 
 
+def watching(count: int, paths: Iterable[str]) -> None:
+    log.info("watching %d paths: %s", count, ", ".join(paths))
+
+
 def cannot_watch(why: str, seconds: float) -> None:
     log.error("the watched files cannot be watched: %s; tried again in %g s", why, seconds)
 

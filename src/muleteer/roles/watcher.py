@@ -9,8 +9,9 @@ Rules
 1. A path is watched through its directory, so that a file which is replaced, deleted or not there
    yet is no other case than one that changes.
 2. Where that directory is missing, too, the nearest one that is there is watched.
-3. Whether the watched directories are still those is asked at every change and twice a second; when
-   they are not, what changed meanwhile is found by looking.
+3. Whether the watched directories are still those is asked at every change and twice a second.
+   When they are not, the new ones are watched before the old ones are let go, and what changed in
+   a new one before that is found by looking.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable
-from typing import ClassVar
+import traceback
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
 
 from muleteer import journal
+from muleteer.errors import ExitCode
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.targets import WATCHER
 from muleteer.roles.role import Role
@@ -32,6 +35,8 @@ __all__ = ["Watcher", "directories", "look", "touched"]
 Monitor = tuple[int, str]
 Look = tuple[int, ...] | None
 """What `stat` says of a path that changes when the path changes; None: it is not there."""
+
+Changes = set[tuple[Any, str]]
 
 DEBOUNCE_MS, STEP_MS = 400, 50
 LOOK_AGAIN_MS = 500
@@ -49,12 +54,15 @@ class Watcher(Role):
         self._mailbox = self.switchboard.mail[WATCHER]
         self._monitors: tuple[Monitor, ...] = ()
         self._news = threading.Event()
+        # -- the thread's
+        self._watched: set[tuple[str, Look]] = set()
+        self._turns: Iterator[Changes] = iter(())
         self._looks: dict[str, Look] = {}
 
     def start(self) -> None:
         """Listen to the master, and watch in a thread."""
         self.loop.watch(self._mailbox.fileno(), self._hear)
-        threading.Thread(target=self._watch_on, name="muleteer watcher", daemon=True).start()
+        threading.Thread(target=self._watch_or_die, name="muleteer watcher", daemon=True).start()
 
     def _hear(self, _events: int) -> None:
         message = self._mailbox.take()
@@ -64,52 +72,61 @@ class Watcher(Role):
 
     # -- the thread --------------------------------------------------------------------------
 
+    def _watch_or_die(self) -> None:
+        """A watcher that is deaf would look alive: the master forks another one instead."""
+        try:
+            self._watch_on()
+        except BaseException:  # noqa: BLE001 - the last frame of the process; it is logged and ends
+            traceback.print_exc()
+            os._exit(ExitCode.EXCEPTION)
+
     def _watch_on(self) -> None:
-        """Watch for ever, anew whenever the list or its directories change."""
-        monitors: tuple[Monitor, ...] = ()
+        """Watch for ever: first what the list says now, then what comes of it."""
         while True:
+            self._news.wait()
             self._news.clear()
-            if monitors != self._monitors:
-                monitors = self._monitors
-                self._looks = {path: self._looks.get(path, look(path)) for _, path in monitors}
-                journal.watching(len(self._looks), self._looks)  # what changes from here on is seen
-            if not monitors:
-                self._news.wait()
-                continue
-            try:
-                self._watch(monitors)
-            except (OSError, RuntimeError) as error:  # no permission, or no watch left
-                journal.cannot_watch(str(error), RETRY_S)
-                self._news.wait(RETRY_S)
+            monitors = self._monitors
+            self._looks = {path: self._looks.get(path, look(path)) for _, path in monitors}
+            is_told = False
+            while monitors and not self._news.is_set():
+                try:
+                    self._watch_a_while(monitors)
+                except (OSError, RuntimeError) as error:  # no permission, or no watch left
+                    journal.cannot_watch(str(error), RETRY_S)
+                    self._news.wait(RETRY_S)
+                    continue
+                if not is_told:
+                    journal.watching(len(self._looks), self._looks)
+                    is_told = True
 
-    def _watch(self, monitors: tuple[Monitor, ...]) -> None:
-        """Watch until the directories that must be watched are others, or the list is."""
-        from watchfiles import watch
-
+    def _watch_a_while(self, monitors: tuple[Monitor, ...]) -> None:
+        """Wait for changes until it is time to look again, and raise what they mean."""
         paths = [path for _, path in monitors]
-        watched = directories(paths)
-        is_first = True
-        for changes in watch(
-            *(path for path, _ in watched),
-            watch_filter=None,
-            debounce=DEBOUNCE_MS,
-            step=STEP_MS,
-            stop_event=self._news,
-            rust_timeout=LOOK_AGAIN_MS,
-            yield_on_timeout=True,
-            raise_interrupt=False,
-            recursive=False,
-        ):
-            changed = touched(paths, {path for _, path in changes})
-            looked = self._look_again(paths)
-            self._raise(monitors, changed | looked if is_first else changed)
-            is_first = False
-            if directories(paths) != watched:
-                return
+        changed = self._follow(directories(paths))
+        for _ in range(LOOK_AGAIN_MS // STEP_MS):
+            changes = next(self._turns, None)
+            if changes is None:  # it ended by itself: begin anew
+                self._watched = set()
+                break
+            changed |= touched(paths, {path for _, path in changes})
+            if changed or self._news.is_set():
+                break
+        self._raise(monitors, changed)
 
-    def _look_again(self, paths: Iterable[str]) -> set[str]:
+    def _follow(self, wanted: set[tuple[str, Look]]) -> set[str]:
+        """Watch these directories from now on; returns what changed before that was so."""
+        if wanted == self._watched:
+            self._look_again()
+            return set()
+        turns = _open(path for path, _ in wanted)
+        changes = next(turns)  # from here on they are watched
+        changes |= next(self._turns, set())
+        self._turns, self._watched = turns, wanted
+        return self._look_again() | touched(self._looks, {path for _, path in changes})
+
+    def _look_again(self) -> set[str]:
         """Return the paths that look other than when they were looked at last."""
-        looks = {path: look(path) for path in paths}
+        looks = {path: look(path) for path in self._looks}
         changed = {path for path in looks if looks[path] != self._looks[path]}
         self._looks = looks
         return changed
@@ -117,6 +134,22 @@ class Watcher(Role):
     def _raise(self, monitors: Iterable[Monitor], changed: set[str]) -> None:
         for signum in {signum for signum, path in monitors if path in changed}:
             self.runtime.tell_master("raise", signum=signum)
+
+
+def _open(directories: Iterable[str]) -> Iterator[Changes]:
+    """Watch directories, not what lies deeper; yields at every change and every 50 ms."""
+    from watchfiles import watch
+
+    return watch(
+        *directories,
+        watch_filter=None,
+        debounce=DEBOUNCE_MS,
+        step=STEP_MS,
+        rust_timeout=STEP_MS,
+        yield_on_timeout=True,
+        raise_interrupt=False,
+        recursive=False,
+    )
 
 
 def directories(paths: Iterable[str]) -> set[tuple[str, Look]]:
