@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import random
 import socket
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.contract.otp import COOKIE, Epmd, Otp, running
@@ -27,9 +30,18 @@ from muleteer.errors import (
     NodeRefused,
     UnknownFunction,
 )
-from muleteer.wire.terms import Atom, Charlist, Pid
+from muleteer.wire.distribution import Message, Op, Packets, decode_message, encode_message
+from muleteer.wire.handshake import Initiator, Local
+from muleteer.wire.terms import Atom, Charlist, Improper, Pid, Ref
 
 SECRET = COOKIE.encode()
+
+
+class Ugly(Exception):
+    """An exception that cannot even be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
 
 
 class Functions:
@@ -51,6 +63,10 @@ class Functions:
             case "wait":
                 self.gate.wait(10)
                 return b"late"
+            case "ugly":
+                raise Ugly
+            case "leave":
+                sys.exit(3)
             case "nan":
                 return float("nan")
             case "tell":
@@ -293,7 +309,7 @@ def test_another_cookie_is_refused(epmd: Epmd, here: Here, tmp_path: Path) -> No
     """A node with it gets pang, and the log says cookie, but not which."""
     with running("other@127.0.0.1", epmd, tmp_path, cookie="other-cookie-of-tests") as other:
         assert other.eval(f"net_adm:ping({PY})") == "pang"
-    assert any("cookie" in line for line in here.log)
+    eventually(lambda: any("cookie" in line for line in here.log))
     assert not any("of-tests" in line or COOKIE in line for line in here.log)
     assert here.node.peers == []
 
@@ -360,11 +376,11 @@ def test_a_stranger_that_says_nothing_is_hung_up_on(
             try:
                 ended = not line.recv(1)
             except TimeoutError:
-                line.sendall(b"\x15N"[:1])
+                line.sendall(b"\x15")
             except OSError:
                 ended = True
     assert time.monotonic() - start < 2
-    assert any("0.3 s" in sentence for sentence in here.log)
+    eventually(lambda: any("0.3 s" in sentence for sentence in here.log))
 
 
 def test_strangers_are_few_at_a_time(otp: Otp, here: Here) -> None:
@@ -377,6 +393,121 @@ def test_strangers_are_few_at_a_time(otp: Otp, here: Here) -> None:
             line.close()
     eventually(lambda: not here.node._board._strangers)
     assert otp.eval(f"net_adm:ping({PY})") == "pong"
+
+
+class Stranger:
+    """A peer that knows the cookie and then says what it likes."""
+
+    def __init__(self, here: Here, name: str = "bad@127.0.0.1") -> None:
+        self.pid = Pid(Atom(name), 1, 0, 1)
+        self.ref = Ref(Atom(name), 1, (1, 2, 3))
+        self._line = connection_module.dial("127.0.0.1", here.node.port, 5)
+        connection_module.shake(self._line, Initiator(Local(name, 1, SECRET, 1)), 5)
+        self._packets = Packets()
+        self._heard: list[Message] = []
+
+    def say(self, *packets: bytes) -> None:
+        """Send; it may have been hung up on."""
+        try:
+            self._line.sendall(b"".join(packets))
+        except OSError:
+            pass
+
+    def hear(self) -> Any:
+        """The next message that is no tick; None at the end."""
+        self._line.settimeout(5)
+        while not self._heard:
+            try:
+                data = self._line.recv(65536)
+            except ConnectionResetError:
+                return None
+            if not data:
+                return None
+            self._heard += [decode_message(packet) for packet in self._packets.feed(data) if packet]
+        return self._heard.pop(0)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._line.close()
+
+
+def test_a_peer_that_breaks_the_protocol_is_hung_up_on(here: Here) -> None:
+    """A broken control message ends its connection and nothing else."""
+    for packet in (
+        b"\0\0\0\1x",
+        b"\xff\xff\xff\xff",
+        encode_message((1 << 100_000, 1)),
+        encode_message((6, 1, Atom(""), Atom("echo")), 1),
+        encode_message((6, Pid("b@h", 1, 1, 1), Atom(""), 5), 1),
+        encode_message((19, 1, 2, 3)),
+        encode_message((19, Pid("b@h", 1, 1, 1), Atom("echo"), 3)),
+        encode_message((35, Atom("x"), 1, 2)),
+        encode_message((29, 1, 2, 3, 4, 5), 6),
+    ):
+        stranger = Stranger(here)
+        stranger.say(packet)
+        assert stranger.hear() is None
+        stranger.close()
+    eventually(lambda: here.node.peers == [])
+
+
+def test_a_peer_cannot_wear_out_the_threads(here: Here, caplog: pytest.LogCaptureFixture) -> None:
+    """Requests that cannot be answered, exceptions that cannot be shown, exits: all go on."""
+    stranger, deep = Stranger(here), cast("Any", 1)
+    for _ in range(247):
+        deep = (deep,)
+
+    def request(number: int, payload: Any) -> bytes:
+        ref = Ref(stranger.pid.node, 1, (number,))
+        what = (Atom("erpc"), Atom("execute_call"), 4)
+        control = (29, ref, stranger.pid, stranger.pid, what, [Atom("monitor")])
+        return encode_message(control, payload)
+
+    def answers(count: int) -> Counter[int]:
+        return Counter(stranger.hear().op for _ in range(count))
+
+    with caplog.at_level(logging.CRITICAL, "muleteer.app"):
+        for name, arguments in (("nosuch", [deep]), ("ugly", []), ("leave", [])):
+            call = [stranger.ref, Atom("m"), Atom(name), arguments]
+            stranger.say(*(request(number, call) for number in range(40)))
+            assert answers(80) == {Op.SPAWN_REPLY: 40, Op.MONITOR_P_EXIT: 40}
+        for broken in (0, {}, deep, [stranger.ref], [1, Atom("m"), Atom("add"), []]):
+            stranger.say(request(1, broken))
+            assert stranger.hear().args[3] == Atom("badarg")
+        stranger.say(request(1, [stranger.ref, Atom("m"), Atom("add"), [1, 2]]))
+        assert stranger.hear().op == Op.SPAWN_REPLY
+        assert stranger.hear().args[3] == (stranger.ref, Atom("return"), 3)
+    stranger.close()
+
+
+def test_mutated_messages_do_not_stop_the_node(otp: Otp, here: Here) -> None:
+    """Seeded: whatever a peer says, the others are served, and its threads end with it."""
+    dice = random.Random(3)
+    stranger = Stranger(here)
+    what = (Atom("erpc"), Atom("execute_call"), 4)
+    control = (29, stranger.ref, stranger.pid, stranger.pid, what, [Atom("monitor")])
+    caller = (stranger.pid, Improper((Atom("alias"),), stranger.ref))
+    seeds = [
+        encode_message(control, [stranger.ref, Atom("m"), Atom("add"), [1, 2]]),
+        encode_message((6, stranger.pid, Atom(""), Atom("echo")), (stranger.pid, {b"a": 1})),
+        encode_message((6, stranger.pid, Atom(""), Atom("echo")), (Atom("$gen_call"), caller, 1)),
+        encode_message((6, stranger.pid, Atom(""), Atom("rex")), (stranger.pid, (Atom("call"),))),
+        encode_message((19, stranger.pid, Atom("echo"), stranger.ref)),
+        encode_message((35, 1, stranger.pid, here.node.pid_of("echo"))),
+    ]
+    for _ in range(400):
+        data = bytearray(dice.choice(seeds))
+        for _ in range(dice.randint(1, 3)):
+            data[dice.randrange(4, len(data))] = dice.randrange(256)
+        stranger.say(bytes(data))
+        if dice.random() < 0.2 or not here.node.peers:
+            stranger.close()
+            stranger = Stranger(here)
+    stranger.close()
+    assert otp.eval(f"net_adm:ping({PY})") == "pong"
+    assert otp.eval(f"rpc:call({PY}, m, add, [1, 2], 5000)") == "3"
+    assert otp.eval(f"gen_server:call({{echo, {PY}}}, {{hi}})") == "{hi}"
+    eventually(lambda: here.node.peers == [otp.name])
 
 
 def _last_words(line: socket.socket) -> bytes:

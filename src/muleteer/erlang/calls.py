@@ -32,6 +32,25 @@ ERPC_CAST = ("erpc", "execute_cast", 3)
 MONITOR, LINK = 2, 1
 
 
+class Reply:
+    """How a result goes back: this one does not, for casts; a subclass per way in which it does."""
+
+    def is_awaited(self) -> bool:
+        """Does the caller wait still?"""
+        return True
+
+    def returned(self, value: Any) -> bytes | None:
+        """The packet for a result; BadTerm if it can have none."""
+        return None
+
+    def failed(self, reason: Any, stack: list[Any]) -> bytes | None:
+        """The packet for an exception."""
+        return None
+
+
+NOBODY = Reply()
+
+
 @dataclass(slots=True)
 class Job:
     """One call: what is to be called, and what makes a packet of how it went."""
@@ -40,23 +59,18 @@ class Job:
     module: str
     function: str
     arguments: list[Any]
-    reply: Reply | None = None
+    reply: Reply = NOBODY
 
+    @property
+    def name(self) -> str:
+        """The function, for the log."""
+        text = f"{self.module}:{self.function}/{len(self.arguments)}"
+        return text if text.isprintable() else ascii(text)
 
-class Reply:
-    """How a result goes back; one subclass per way in which calls come."""
-
-    def is_awaited(self) -> bool:
-        """Does the caller wait still?"""
-        return True
-
-    def returned(self, value: Any) -> bytes:
-        """The packet for a result; BadTerm if it has none."""
-        raise NotImplementedError
-
-    def failed(self, reason: Any, stack: list[Any]) -> bytes:
-        """The packet for an exception."""
-        raise NotImplementedError
+    @property
+    def stack(self) -> list[Any]:
+        """The function, as Erlang's stack traces have it."""
+        return [(Atom(self.module), Atom(self.function), len(self.arguments), [])]
 
 
 @dataclass(slots=True)
@@ -120,7 +134,7 @@ def read_spawn(
 ) -> tuple[Job | None, bytes]:
     """The job in a spawn request, and the answer that must be sent first; no job: refused."""
     ref, caller, _leader, what, options = request.args[:5]
-    if not isinstance(ref, Ref) or not isinstance(caller, Pid):
+    if type(ref) is not Ref or type(caller) is not Pid:
         raise Malformed("a spawn request does not say who asks")
     if what not in (ERPC, ERPC_CAST):
         return None, distribution.not_spawned(ref, caller, "notsup")
@@ -128,7 +142,7 @@ def read_spawn(
     if isinstance(payload, list) and what == ERPC and payload:
         result, *payload = payload
     job = _read_job(connection, payload)
-    if job is None:
+    if job is None or (what == ERPC and not isinstance(result, Ref)):
         return None, distribution.not_spawned(ref, caller, "badarg")
     process = new_pid()
     if what == ERPC:
@@ -155,29 +169,34 @@ def run(call: CallFunction, job: Job) -> None:
     """Call the function and send how it went, unless nobody waits any more. Never raises."""
     try:
         packet = _outcome(call, job)
-        if packet is not None and job.reply is not None and job.reply.is_awaited():
+        if packet is not None and job.reply.is_awaited():
             job.connection.write(packet)
     except NodeLost:  # nobody is there to tell
         pass
+    except (BadTerm, TooLarge) as error:
+        _logger.warning("Erlang: a call of %s cannot be answered: %s", job.name, error)
 
 
 def _outcome(call: CallFunction, job: Job) -> bytes | None:
     """The packet with the result or with the exception; None for a cast."""
     reply = job.reply
-    name = f"{job.module}:{job.function}/{len(job.arguments)}"
-    stack: list[Any] = [(Atom(job.module), Atom(job.function), len(job.arguments), [])]
     try:
         value = call(job.module, job.function, job.arguments)
-        return reply.returned(value) if reply is not None else None
+        return reply.returned(value)
     except UnknownFunction:
-        stack[0] = (Atom(job.module), Atom(job.function), job.arguments, [])
-        return reply.failed(Atom("undef"), stack) if reply is not None else None
-    except (BadTerm, TooLarge) as error:
-        _logger.error("Erlang: the result of %s cannot be sent: %s", name, error)  # noqa: TRY400
-        return reply.failed(exception_reason(error), stack) if reply is not None else None
+        return _undefined(reply, job)
     except MuleteerError as error:
-        _logger.error("Erlang: %s could not be called: %s", name, error)  # noqa: TRY400
-        return reply.failed(exception_reason(error), stack) if reply is not None else None
-    except Exception as error:
-        _logger.exception("Erlang: %s raised", name)
-        return reply.failed(exception_reason(error), stack) if reply is not None else None
+        _logger.warning("Erlang: %s failed: %s", job.name, error)
+        return reply.failed(exception_reason(error), job.stack)
+    except (Exception, SystemExit) as error:
+        _logger.exception("Erlang: %s raised", job.name)
+        return reply.failed(exception_reason(error), job.stack)
+
+
+def _undefined(reply: Reply, job: Job) -> bytes | None:
+    """As a real node has it, with the arguments; without them if they cannot go back."""
+    where: tuple[Any, ...] = (Atom(job.module), Atom(job.function), job.arguments, [])
+    try:
+        return reply.failed(Atom("undef"), [where])
+    except (BadTerm, TooLarge):
+        return reply.failed(Atom("undef"), job.stack)

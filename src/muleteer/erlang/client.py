@@ -149,10 +149,12 @@ class ErlangClient(LocalNode):
         self._thread.start()
 
     def _read(self) -> None:
-        self._why = self._connection.run()
-        self._inbox.close()
-        for answers in list(self._calls.values()):
-            answers.put(None)
+        try:
+            self._why = self._connection.run()
+        finally:
+            self._inbox.close()
+            for answers in list(self._calls.values()):
+                answers.put(None)
 
     def is_alive(self, process: Address) -> bool:
         """Our pid, and the pids of calls on their way."""

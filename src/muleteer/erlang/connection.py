@@ -108,9 +108,10 @@ class Connection:
             return
         if self._writing.acquire(blocking=False):
             try:
-                self._sock.sendall(TICK)
+                if self._sock.send(TICK, socket.MSG_DONTWAIT) < len(TICK):
+                    self.close()  # half a packet: nothing after it could be read
                 self._last_write = time.monotonic()
-            except OSError:  # the reader will hear of it
+            except OSError:  # gone, or full: then what fills it says that we live
                 pass
             finally:
                 self._writing.release()

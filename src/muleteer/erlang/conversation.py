@@ -96,5 +96,8 @@ def arguments(term: Any) -> list[Any] | None:
 
 def exception_reason(error: BaseException) -> tuple[Any, ...]:
     """What an Erlang caller sees of a Python exception."""
-    text = str(error)[:MAX_TEXT].encode("utf-8", "replace")
+    try:
+        text = str(error)[:MAX_TEXT].encode("utf-8", "replace")
+    except Exception:  # noqa: BLE001 - the app's own __str__
+        text = b""
     return (Atom("python_exception"), Atom(type(error).__name__[:255]), text)

@@ -154,7 +154,7 @@ class LocalNode:
             self._unknown.add(op)
             self.log(
                 logging.WARNING,
-                f"Erlang: {connection.peer.name} sends control message {str(op)[:20]}, "
+                f"Erlang: {connection.peer.name} sends control message {op}, "
                 "which is not known here; such messages are ignored",
             )
 

@@ -9,6 +9,7 @@ Runs in: any process with a node of its own.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -63,6 +64,11 @@ class Mailbox(Generic[T]):
                 self._room.notify_all()
         return found[0]
 
+    @property
+    def waiting(self) -> int:
+        """How many messages are in it."""
+        return self._messages
+
     def close(self) -> None:
         """Let nothing in any more; what is in may be taken still."""
         with self._room:
@@ -106,11 +112,15 @@ class Crew(Generic[T]):
         if self._mailbox.put(item, size, while_full) and not self._idle.acquire(blocking=False):
             self._hire()
 
-    def close(self, timeout: float) -> None:
-        """Handle nothing new; wait so long for what is being handled."""
+    def close(self) -> None:
+        """Let nothing new in; what is in is handled still."""
         self._mailbox.close()
+
+    def join(self, deadline: float) -> int:
+        """Wait until then for what is in to be handled; how many messages were not."""
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return self._mailbox.waiting
 
     def _hire(self) -> None:
         with self._hiring:
@@ -121,12 +131,16 @@ class Crew(Generic[T]):
 
     def _work(self) -> None:
         """Handle one after the other; `handle` never raises."""
-        while True:
-            try:
-                item = self._mailbox.take()
-            except NodeLost:
-                return
-            if self._mailbox.closed:
-                continue
-            self._handle(item)
+        try:
+            while True:
+                self._handle(self._next())
+        except NodeLost:
+            return
+
+    def _next(self) -> T:
+        """The next one; who must wait for it counts as idle, once."""
+        try:
+            return self._mailbox.take(0)
+        except NoAnswer:
             self._idle.release()
+            return self._mailbox.take()

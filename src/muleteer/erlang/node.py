@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -113,13 +114,17 @@ class ErlangNode(LocalNode):
         )
 
     def stop(self) -> None:
-        """Leave epmd, hang up, and let running handlers end for a moment; twice is safe."""
+        """Leave epmd, let what came be handled for a moment, hang up; twice is safe."""
         if self._registration is not None:
             self._registration.close()
+        deadline = time.monotonic() + STOP_S
+        crews: list[Crew[Any]] = [*(p.crew for p in self._processes.values()), self._calls]
+        for crew in crews:
+            crew.close()
+        left = sum(crew.join(deadline) for crew in crews)
+        if left:
+            self.log(logging.WARNING, f"Erlang: {left} messages were not handled at the end")
         self._board.close()
-        for process in self._processes.values():
-            process.crew.close(STOP_S)
-        self._calls.close(STOP_S)
 
     def wait_registered(self, timeout: float) -> bool:
         """Does epmd know us, at the latest after so long?"""
@@ -164,7 +169,7 @@ class ErlangNode(LocalNode):
     # -- the readers' threads ------------------------------------------------------------------
 
     def is_alive(self, process: Address) -> bool:
-        """Registered names and their pids, `rex`, `net_kernel`, and calls that are running."""
+        """Registered names and their pids, `rex` and `net_kernel`."""
         if isinstance(process, str):
             return process in self._processes or process in RESERVED
         return process in self._by_pid or process == self._rex or super().is_alive(process)
@@ -202,7 +207,7 @@ class ErlangNode(LocalNode):
     def _read_rex(self, connection: Connection, message: Any) -> Job | None:
         cast, gen_call = read_cast(message), read_gen_call(message)
         if cast is not None:
-            return self._job(connection, cast[0], None)
+            return self._job(connection, cast[0], calls.NOBODY)
         if gen_call is not None:
             return self._job(
                 connection, gen_call[1], BlockReply(connection, self._rex, gen_call[0])
@@ -217,7 +222,7 @@ class ErlangNode(LocalNode):
                 return self._job(connection, request, RexReply(caller))
         return None
 
-    def _job(self, connection: Connection, request: Any, reply: calls.Reply | None) -> Job | None:
+    def _job(self, connection: Connection, request: Any, reply: calls.Reply) -> Job | None:
         call = read_rex(request)
         if call is None:
             return None
@@ -245,7 +250,7 @@ def _handle(letter: Letter) -> None:
     try:
         answer = process.function(message)
         packet = _answer(connection, process, call, letter.message, answer)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         _logger.exception("Erlang: the process %s raised", process.name)
         packet = _excuse(process, call[0], error) if call else None
     if packet is not None:
@@ -274,7 +279,7 @@ def _answer(
     return None
 
 
-def _excuse(process: Process, caller: Caller, error: Exception) -> bytes | None:
+def _excuse(process: Process, caller: Caller, error: BaseException) -> bytes | None:
     """Let a `gen_server:call` fail at once, as if the process had died of the exception."""
     if caller.ref is None:
         return None

@@ -217,12 +217,15 @@ class Switchboard:
         """Read to the end, in this thread."""
         name = connection.peer.name
         self._log(logging.INFO, f"Erlang: {name} is connected")
-        reason = connection.run()
-        with self._changed:
-            if self._connections.get(name) is connection:
-                del self._connections[name]
-            self._changed.notify_all()
-        self._log(logging.INFO, f"Erlang: {name} is gone: {reason}")
+        reason = "an error of ours"
+        try:
+            reason = connection.run()
+        finally:
+            with self._changed:
+                if self._connections.get(name) is connection:
+                    del self._connections[name]
+                self._changed.notify_all()
+            self._log(logging.INFO, f"Erlang: {name} is gone: {reason}")
 
 
 def _left(deadline: float) -> float:

@@ -24,6 +24,7 @@ MAX_PACKET = 64 << 20
 TICK = bytes(4)
 """The empty packet that says: I am alive."""
 PASS_THROUGH = 112
+MAX_OP = 1000
 EMPTY = Atom("")
 """Where a cookie once stood."""
 
@@ -115,6 +116,8 @@ def decode_message(packet: bytes, limits: etf.Limits | None = None) -> Message:
     control, end = etf.decode_from(packet, 1, limits)
     if type(control) is not tuple or not control or type(control[0]) is not int:
         raise Malformed("a control message is not a tuple that begins with a number")
+    if not 0 < control[0] <= MAX_OP:  # a longer one could not even be printed
+        raise Malformed(f"a control message has a number that is not in 1 to {MAX_OP}")
     message = Message(control[0], control[1:])
     size = _SIZES.get(message.op)
     if size is not None and len(message.args) != size:

@@ -77,6 +77,9 @@ def decode_from(data: bytes, at: int = 0, limits: Limits = DEFAULT) -> tuple[Any
         return reader.term(limits.depth), reader.at
     except (IndexError, struct.error):
         raise Malformed(f"the term ends before byte {reader.at}, where it goes on") from None
+    except KeyError:
+        place = reader.at - 1
+        raise Malformed(f"byte {place} has the tag {data[place]}: not accepted") from None
     except RecursionError:  # the caller's own stack was deep already
         raise TooLarge(f"the term at byte {reader.at} is nested too deep") from None
 
@@ -95,14 +98,8 @@ class _Reader:
 
     def term(self, depth: int) -> Any:
         at = self.at
-        read = _READ.get(self.data[at])
-        if read is None:
-            raise Malformed(f"byte {at} has the tag {self.data[at]}, which is not accepted")
-        self.budget -= 1
-        if self.budget < 0 or depth < 0:
-            raise TooLarge(f"the term at byte {at} is nested too deep or has too many elements")
         self.at = at + 1
-        return read(self, depth - 1)
+        return _READ[self.data[at]](self, depth)
 
     # -- pieces ---------------------------------------------------------------------------
 
@@ -128,13 +125,15 @@ class _Reader:
         self.at = end
         return self.data[start:end]
 
-    def count(self, count: int, each: int = 1) -> int:
-        """A number of elements, once it is known to fit the bytes and the budget."""
-        if count * each > self.size - self.at:
-            raise Malformed(f"{count} elements announced at byte {self.at}, too few bytes follow")
-        if count * each > self.budget:
-            raise TooLarge(f"{count} elements at byte {self.at} are more than may come at once")
-        return count
+    def count(self, elements: int, depth: int) -> None:
+        """Let so many elements come, if they fit the bytes, the budget, and the depth."""
+        if elements > self.size - self.at:
+            raise Malformed(f"{elements} elements announced at byte {self.at}: more than bytes")
+        self.budget -= elements
+        if self.budget < 0:
+            raise TooLarge(f"{elements} elements at byte {self.at} are more than may come at once")
+        if depth < 0 or (depth == 0 and elements):
+            raise TooLarge(f"the term at byte {self.at} is nested too deep")
 
     def atom(self, depth: int) -> Atom:
         """An atom as such, even one that Python has a value for."""
@@ -207,14 +206,15 @@ def _finite(value: float) -> float:
 
 
 def _read_list(r: _Reader, depth: int) -> Any:
-    count = r.count(r.u32())
+    count = r.u32()
+    r.count(count, depth)
     items: list[Any] = []
     for _ in range(count):  # no helper here: every level of nesting costs Python's stack
-        items.append(r.term(depth))
+        items.append(r.term(depth - 1))
     if r.data[r.at] == 106:
         r.at += 1
         return items
-    tail = r.term(depth)
+    tail = r.term(depth - 1)
     if isinstance(tail, Charlist):
         return items + [ord(character) for character in tail]
     if isinstance(tail, list):
@@ -223,10 +223,11 @@ def _read_list(r: _Reader, depth: int) -> Any:
 
 
 def _read_tuple(r: _Reader, depth: int) -> tuple[Any, ...]:
-    size = r.u8() if r.data[r.at - 1] == 104 else r.u32()
+    count = r.u8() if r.data[r.at - 1] == 104 else r.u32()
+    r.count(count, depth)
     items: list[Any] = []
-    for _ in range(r.count(size)):
-        items.append(r.term(depth))
+    for _ in range(count):
+        items.append(r.term(depth - 1))
     return tuple(items)
 
 
@@ -244,14 +245,15 @@ def _read_bits(r: _Reader, depth: int) -> bytes | BitString:
 
 
 def _read_map(r: _Reader, depth: int) -> dict[Any, Any]:
-    count = r.count(r.u32(), 2)
+    count = r.u32()
+    r.count(2 * count, depth)
     keys: list[Any] = []
     values: list[Any] = []
     for _ in range(count):
         r.in_key += 1
-        keys.append(_frozen(r.term(depth)))
+        keys.append(_frozen(r.term(depth - 1)))
         r.in_key -= 1
-        values.append(r.term(depth))
+        values.append(r.term(depth - 1))
     _refuse_alike(keys)
     found = dict(zip(keys, values, strict=True))
     if len(found) != count:
@@ -332,10 +334,11 @@ def _read_fun(r: _Reader, depth: int) -> Fun:
     if size < 29:  # size, arity, uniq, index, free
         raise Malformed(f"a closure says it has {size} bytes")
     r.take(1 + 16 + 4)
-    free = r.count(r.u32())
+    free = r.u32()
+    r.count(free, depth)
     r.atom(depth)
     for _ in range(3 + free):  # old index, old uniq, pid, then what it closed over
-        r.term(depth)
+        r.term(depth - 1)
     if r.at != start + size:
         raise Malformed(f"a closure of {size} bytes has {r.at - start}")
     return Fun(r.data[start - 1 : r.at])

@@ -108,6 +108,8 @@ def test_a_broken_payload_leaves_the_control_message_good() -> None:
         b"p" + etf.encode([2, Atom(""), PID]),
         b"p" + etf.encode(()),
         b"p" + etf.encode((True, 1)),
+        b"p" + etf.encode((0, 1)),
+        b"p" + etf.encode((1 << 100_000, 1)),
         b"p" + etf.encode((2, PID)),
         b"p" + etf.encode((19, PID, OURS)),
         b"p" + etf.encode((29, PID, OURS)),

@@ -300,16 +300,19 @@ def test_every_cut_of_every_vector_is_malformed() -> None:
 
 def test_depth_is_bounded_both_ways() -> None:
     """What may be sent may be read, and one level more neither."""
-    deep: Any = 1
-    for _ in range(250):
-        deep = (deep,)
-    assert etf.decode(etf.encode(deep)) == deep
+    for core in (1, (), [], {}):
+        deep: Any = core
+        for _ in range(250):
+            deep = (deep,)
+        assert etf.decode(etf.encode(deep)) == deep
     with pytest.raises(BadTerm):
         etf.encode((deep,))
     with pytest.raises(TooLarge):
         etf.decode(b"\x83" + b"\x68\x01" * 251 + b"\x61\x01")
     with pytest.raises(TooLarge):
         etf.decode(b"\x83" + b"\x6c\0\0\0\1" * 1_000_000 + b"\x6a")
+    with pytest.raises(TooLarge):
+        etf.decode(b"\x83" + b"\x6c\0\0\0\0" * 1_000_000 + b"\x6a")
 
 
 def test_elements_are_bounded() -> None:
@@ -319,9 +322,9 @@ def test_elements_are_bounded() -> None:
     with pytest.raises(TooLarge):
         etf.decode(bomb)
     assert time.process_time() - start < 0.1
-    assert etf.decode(etf.encode([1] * 1000), etf.Limits(elements=1001)) == [1] * 1000
+    assert etf.decode(etf.encode([1] * 1000), etf.Limits(elements=1000)) == [1] * 1000
     with pytest.raises(TooLarge):
-        etf.decode(etf.encode([1] * 1000), etf.Limits(elements=1000))
+        etf.decode(etf.encode([1] * 1000), etf.Limits(elements=999))
 
 
 def test_keys_chosen_to_share_a_hash_are_refused() -> None:
