@@ -69,6 +69,8 @@ class Setup:
     sides: tuple[Side, ...] = BOTH
     starts: bool = True
     """False: it is not waited for; the row observes how the start goes."""
+    when: Callable[[], bool] = lambda: True
+    """The start waits until this is true."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -84,13 +86,15 @@ class Claim:
     ours: object = None
     theirs: object = None
     """What is observed where it differs."""
+    crossed: Mapping[Side, object] = field(default_factory=dict)
+    """The same for one's decorators on the other; not named, the server decides."""
 
     def __str__(self) -> str:
         return f"{self.area}: {self.says}"
 
     def expected(self, side: Side) -> object:
-        """What a row that differs has on this side: the server decides, not the decorators."""
-        return self.ours if side.is_ours else self.theirs
+        """What a row that differs has on this side."""
+        return self.crossed.get(side, self.ours if side.is_ours else self.theirs)
 
 
 class NewRow(Protocol):
@@ -104,6 +108,7 @@ class NewRow(Protocol):
         differs: str | None = None,
         ours: object = None,
         theirs: object = None,
+        crossed: Mapping[Side, object] = {},
     ) -> Claim: ...
 
 
@@ -117,10 +122,11 @@ def rows_of(area: str, setup: Setup) -> NewRow:
         differs: str | None = None,
         ours: object = None,
         theirs: object = None,
+        crossed: Mapping[Side, object] = {},
     ) -> Claim:
         return Claim(
             area=area, says=says, setup=setup, observe=observe,
-            differs=differs, ours=ours, theirs=theirs,
+            differs=differs, ours=ours, theirs=theirs, crossed=crossed,
         )  # fmt: skip
 
     return new_row

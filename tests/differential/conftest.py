@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.differential.claims import Claim, Setup, Side, make_server
-from tests.harness import Server
+from tests.harness import Died, Server, TimedOut, eventually
 
 
 class Street:
@@ -22,6 +22,7 @@ class Street:
         self._folder = folder
         self._setup: Setup | None = None
         self._servers: dict[Side, Server] = {}
+        self._failure = ""  # why the current setup did not start: once is enough to see it
         self._open = ExitStack()
 
     def servers(self, setup: Setup) -> Mapping[Side, Server]:
@@ -29,23 +30,31 @@ class Street:
         if setup is not self._setup:
             self.close()
             self._start(setup)
+        assert not self._failure, self._failure
         return self._servers
 
     def close(self) -> None:
         """Stop all; raises LeftBehind when muleteer left anything."""
-        self._setup, self._servers = None, {}
+        self._setup, self._servers, self._failure = None, {}, ""
         self._open.close()
 
     def _start(self, setup: Setup) -> None:
+        eventually(setup.when, within=60)
         for side in setup.sides:
             folder = self._folder / f"{setup.name}-{side.name.lower()}"
             self._servers[side] = server = make_server(setup, side, folder)
             self._open.callback(server.close)
             server.launch()
+        self._setup = setup
         if setup.starts:
+            self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        try:
             for server in self._servers.values():
                 server.wait_until_ready()
-        self._setup = setup
+        except (Died, TimedOut) as error:
+            self._failure = f"{type(error).__name__}: {error}"
 
 
 @pytest.fixture(scope="module")

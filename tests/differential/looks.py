@@ -9,7 +9,7 @@ import ast
 import inspect
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.differential.claims import Observe
@@ -156,6 +156,9 @@ def in_spooler(source: str, **task: bytes) -> Observe:
     return look
 
 
+Enqueue = Callable[[Server, str], Path]
+
+
 class Endings:
     """Tasks whose end is watched: each is gone after one run, or after it was run again.
 
@@ -163,8 +166,9 @@ class Endings:
     next look, and so they wait together.
     """
 
-    def __init__(self, tasks: Mapping[str, Mapping[str, bytes]]) -> None:
-        self._tasks = tasks
+    def __init__(self, names: Iterable[str], enqueue: Enqueue) -> None:
+        self._names = list(names)
+        self._enqueue = enqueue
         self._paths: dict[tuple[Server, str], Path] = {}
 
     def end_of(self, name: str) -> Observe:
@@ -172,7 +176,7 @@ class Endings:
 
         def look(server: Server) -> object:
             if (server, name) not in self._paths:
-                self._enqueue(server)
+                self._enqueue_all(server)
             path = self._paths[server, name]
             eventually(lambda: not path.exists(), within=20, bell=server.log.bell)
             ran_twice = (server.folder / "seen" / f"{path.name}.again").exists()
@@ -180,6 +184,6 @@ class Endings:
 
         return look
 
-    def _enqueue(self, server: Server) -> None:
-        for name, task in self._tasks.items():
-            self._paths[server, name] = spool(server, **task)
+    def _enqueue_all(self, server: Server) -> None:
+        for name in self._names:
+            self._paths[server, name] = self._enqueue(server, name)

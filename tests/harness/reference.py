@@ -55,8 +55,8 @@ class Reference(Server):
 
         Asked to stop, it takes a second, and a worker just forked may miss the signal.
         """
+        self.was_killed = True  # else a socket it left would count
         if self._process is not None and self._process.poll() is None:
-            self.was_killed = True
             self._end_by_force()
         super().close()
 

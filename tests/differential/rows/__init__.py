@@ -1,4 +1,4 @@
-"""The rows of the compatibility table, an area a file.
+"""The rows of the compatibility table, a theme a file.
 
 Runs in: the test process.
 """
@@ -6,14 +6,28 @@ Runs in: the test process.
 from __future__ import annotations
 
 from tests.differential.claims import Claim
-from tests.differential.rows import answers, environ, module, protocol, spooling
+from tests.differential.rows import (
+    answers,
+    decorators,
+    environ,
+    life,
+    loading,
+    module,
+    protocol,
+    signals,
+    spooling,
+)
 
 CLAIMS: list[Claim] = [
+    *loading.CLAIMS,
     *environ.CLAIMS,
     *answers.CLAIMS,
     *protocol.CLAIMS,
     *module.CLAIMS,
     *spooling.CLAIMS,
+    *signals.CLAIMS,
+    *decorators.CLAIMS,
+    *life.CLAIMS,
 ]
 
 _SETUPS = list(dict.fromkeys(claim.setup for claim in CLAIMS))

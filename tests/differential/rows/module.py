@@ -31,7 +31,6 @@ NOT_YET = "not in this version; the AttributeError says so"
 TAKES_BYTES = "bytes are taken wherever str is"
 
 LATER = {
-    "RPC": "register_rpc rpc call rpc_list",
     "the cache": "cache_get cache_set cache_update cache_del cache_exists cache_inc cache_keys",
     "metrics": "metric_get metric_set metric_inc metric_dec metric_mul metric_div",
     "websockets": "websocket_handshake websocket_recv websocket_recv_nb websocket_send",
@@ -41,7 +40,6 @@ LATER = {
     "sockets of one's own": "connect is_connected send recv close wait_fd_read wait_fd_write",
     "the connection of a request": "connection_fd ready_fd disconnect cl add_var",
     "serving files": "sendfile offload",
-    "waiting for a signal": "signal_wait signal_received",
     "the legion": "i_am_the_lord lord_scroll scrolls",
     "odds and ends": "alarm accepting set_warning_message extract magic_table env start_response",
     "import helpers": "SymbolsImporter SymbolsZipImporter ZipImporter",
@@ -207,6 +205,19 @@ FUNCTIONS = [
         theirs=None,
     ),
     function("`parsefile` of a file that is not there", value("uwsgi.parsefile('/nowhere')")),
+    function(
+        "`register_rpc`, `rpc`, `call` and `rpc_list` are there",
+        value("[hasattr(uwsgi, n) for n in ('register_rpc', 'rpc', 'call', 'rpc_list')]"),
+    ),
+    function(
+        "`signal_wait` and `signal_received` are there",
+        value("[hasattr(uwsgi, n) for n in ('signal_wait', 'signal_received')]"),
+    ),
+    function(
+        "`mule_msg`, `mule_get_msg`, `farm_msg`, `farm_get_msg` and `in_farm` are there",
+        value("""[hasattr(uwsgi, n) for n in
+                 ('mule_msg', 'mule_get_msg', 'farm_msg', 'farm_get_msg', 'in_farm')]"""),
+    ),
     function("`i_am_the_spooler()` in a worker", value("uwsgi.i_am_the_spooler()")),
     function(
         "`spooler_pid()` and `spooler_pids()`",

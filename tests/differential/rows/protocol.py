@@ -86,19 +86,10 @@ CLAIMS = [
     ),
     wire_row("modifier 173, RPC, of a function nobody has", _modifier(173)),
     wire_row("a modifier nobody knows", _modifier(199)),
-    wire_row(
-        "modifier 17, a task over the network, without a spooler",
-        _modifier(17),
-        differs="tasks over the network are not in this version",
-        ours=b"",
-        theirs=b"\xff\x00\x00\x00",
-    ),
+    wire_row("modifier 17, a task over the network, without a spooler", _modifier(17)),
     wire_row(
         "modifier 110, a signal over the network",
-        _modifier(110),
-        differs="signals over the network are not in this version",
-        ours=b"",
-        theirs=b"\xff\x00\x00\x01",
+        lambda server: packet(server, modifier1=110, modifier2=200),
     ),
     wire_row(
         "modifier 30 takes SCRIPT_NAME off PATH_INFO",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.differential.claims import Observe, Setup, rows_of
-from tests.differential.looks import Endings, in_spooler, spool, value
+from tests.differential.looks import Endings, evaluate, in_spooler, packet, spool, value
 from tests.differential.probes import SPOOLER
 from tests.harness import Server
 
@@ -61,6 +61,14 @@ def _file(look: Callable[[Path, bytes], object], **task: bytes) -> Observe:
     return observe
 
 
+def _over_the_network(server: Server) -> object:
+    """The answer to modifier 17, and what the task then holds."""
+    answer = packet(server, [("a", "1"), ("id", "network")], modifier1=17)
+    jobs = evaluate(server, "[uwsgi.parsefile(job.decode()) for job in uwsgi.spooler_jobs()]")
+    assert isinstance(jobs, list)
+    return answer, [task for task in jobs if task and b"id" in task]
+
+
 def _mode(server: Server) -> object:
     return oct(spool(server, a=b"1").stat().st_mode)
 
@@ -98,7 +106,7 @@ ENDINGS = {
 }
 """What a handler returns or does; observed of each: its task is gone, or was run again."""
 
-_endings = Endings(ENDINGS)
+_endings = Endings(ENDINGS, lambda server, name: spool(server, **ENDINGS[name]))
 
 CLAIMS = [
     enqueued("bytes to bytes; the path comes back, as bytes", _tried("uwsgi.spool({b'a': b'1'})")),
@@ -174,6 +182,7 @@ CLAIMS = [
         ours={b"a": b"1", b"body": b"2"},
         theirs={b"a": b"1"},
     ),
+    enqueued("a task over the network, modifier 17", _over_the_network),
     file_row("its name", _file(_shape, a=b"1")),
     file_row("its name with a priority", _file(_shape, priority=b"3")),
     file_row(
