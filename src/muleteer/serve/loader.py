@@ -203,22 +203,24 @@ def _find(module: types.ModuleType, attribute: str, origin: str) -> Application:
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            raise AppNotLoaded(f"{origin}: {_no_attribute(module, name)}")
+            raise AppNotLoaded(f"{origin}: {_no_attribute(module, name, '()' * call)}")
         found = getattr(found, part)
     if call:
         found = found()
     if not callable(found):
         raise AppNotLoaded(
-            f"{origin}: {name} is of type {type(found).__name__} and cannot be called;"
+            f"{origin}: {attribute} is of type {type(found).__name__} and cannot be called;"
             " name a function, a class or an object with __call__"
         )
     return found  # type: ignore[no-any-return]
 
 
-def _no_attribute(module: types.ModuleType, name: str) -> str:
+def _no_attribute(module: types.ModuleType, name: str, call: str) -> str:
     elsewhere = _submodule_with(module, name)
     if elsewhere:
-        return f"{module.__name__} has no {name}; it is in {elsewhere}: write {elsewhere}:{name}"
+        return (
+            f"{module.__name__} has no {name}; it is in {elsewhere}: write {elsewhere}:{name}{call}"
+        )
     near = difflib.get_close_matches(name, dir(module), 1)
     guess = f"did you mean {near[0]}?" if near else "name it with `callable = …` or module:callable"
     return f"{module.__name__} has no {name}; {guess}"

@@ -291,4 +291,5 @@ def _print_app_traceback(error: Exception) -> None:
         or frames.tb_frame.f_code.co_filename == importlib.__file__
     ):
         frames = frames.tb_next
-    traceback.print_exception(type(error), error, frames or error.__traceback__)
+    # no frame is left of a SyntaxError: its own lines name the file
+    traceback.print_exception(type(error), error, frames)

@@ -46,7 +46,13 @@ def django(monkeypatch: pytest.MonkeyPatch) -> FakeDjango:
 
 def options(module: str | None = None, import_: tuple[str, ...] = ()) -> Any:
     """The options that `prepare` reads."""
-    return SimpleNamespace(module=module, import_=import_, shared_import=(), spooler_import=())
+    return SimpleNamespace(
+        module=module,
+        import_=import_,
+        shared_import=(),
+        spooler_import=(),
+        where=lambda name: f"site.ini:7: {name} = {module!r}",
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ class BootSettings(Protocol):
     def shared_import(self) -> tuple[str, ...]: ...
     @property
     def spooler_import(self) -> tuple[str, ...]: ...
+    def where(self, name: str, /) -> str: ...
 
 
 def prepare(settings: BootSettings) -> None:
@@ -50,11 +51,12 @@ def prepare(settings: BootSettings) -> None:
         return
     if importlib.util.find_spec("django") is None:
         if handler:
-            raise StartError(_no_django(settings.module or ""))
+            raise StartError(_no_django(settings.where("module")))
         return  # the variable is somebody else's
     if not name:
+        origin = settings.where("module")
         raise StartError(
-            f"module = {settings.module}: Django needs the name of its settings module;"
+            f"{origin}: Django needs the name of its settings module;"
             f" add `env = {_SETTINGS}=PROJECT.settings`"
         )
     _set_up(name)
@@ -102,9 +104,9 @@ def _no_settings(name: str, missing: str) -> str:
     )
 
 
-def _no_django(module: str) -> str:
+def _no_django(origin: str) -> str:
     return (
-        f"module = {module}: Django is not installed in {sys.prefix};"
+        f"{origin}: Django is not installed in {sys.prefix};"
         f" `{sys.executable} -m pip install django`, or set `virtualenv` to where it is"
     )
 
