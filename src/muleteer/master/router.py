@@ -62,8 +62,7 @@ class Router:
         self.monitors.update(dict.fromkeys(monitors))
         known = self.clock.entries
         for entry in map(_entry, timed):
-            counts = isinstance(entry, Timer) and entry.iterations
-            if counts or entry not in known:
+            if (isinstance(entry, Timer) and entry.iterations) or entry not in known:
                 wall = time.time()
                 last_runs = self._state.begin([*known, entry], wall)
                 self.clock.add(entry, time.monotonic(), wall, last_runs.get(entry))
@@ -80,16 +79,20 @@ class Router:
             if isinstance(due.entry, Cron) and due.entry.catches_up:
                 self._state.note(due.entry, time.time())
             if not self._is_skipped(due):
-                self.tick(due.signum)
+                self.tick(due.signum, counts=_counts(due))
         for missed in self.clock.take_missed():
             journal.cron_missed(missed.signum, missed.late_s)
 
-    def tick(self, signum: int) -> None:
-        """Send a signal to its target unless it waits there already; never blocks."""
+    def tick(self, signum: int, *, counts: bool = False) -> None:
+        """Send a signal to its target unless it waits there already (or it counts); never blocks.
+
+        What cannot be sent is logged.
+        """
         target = self._switchboard.targets.get(signum)
         try:
             for pipe in resolve(target, self._switchboard.population):
-                self._switchboard.signals[pipe].send_tick(signum)
+                channel = self._switchboard.signals[pipe]
+                channel.send(signum, patience_s=0.0) if counts else channel.send_tick(signum)
         except (ChannelFull, UnknownTarget) as error:
             journal.signal_not_sent(signum, str(error))
 
@@ -106,6 +109,11 @@ class Router:
             self._switchboard.mail[WATCHER].send(message, patience_s=0.0)
         except ChannelFull as error:
             journal.watcher_stuck(str(error))
+
+
+def _counts(due: Due) -> bool:
+    """Is it one of an rb-timer's given number of shots, of which none may be merged?"""
+    return isinstance(due.entry, Timer) and due.entry.iterations > 0
 
 
 def option_sources(settings: Settings) -> list[dict[str, Any]]:

@@ -19,12 +19,15 @@ import select
 import signal as unix_signals
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from muleteer import journal
-from muleteer.errors import ExitCode, Retire
+from muleteer.errors import ExitCode, LockTimeout, Postponed, Retire
+from muleteer.ipc.channels import SignalPipe
 from muleteer.ipc.loop import Loop
 from muleteer.ipc.scoreboard import Row, Seat
+from muleteer.roles.postponed import PostponedSignals
 from muleteer.runtime import Runtime
 
 __all__ = ["Role"]
@@ -56,6 +59,7 @@ class Role:
         self.leaving = False
         self._asked_to_leave = False
         self._recycling = False
+        self.postponed = PostponedSignals(runtime.locks)
         self.signal_names: tuple[str, ...] = ()
         self.mail_names: tuple[str, ...] = ()
         self.farm_names: tuple[str, ...] = ()
@@ -121,6 +125,7 @@ class Role:
         """Leave as soon as what has begun is finished; idempotent."""
         if not self.leaving:
             self.leaving = True
+            self.postponed.give_back()
             self.retire()
 
     def leave_for_successor(self) -> None:
@@ -172,19 +177,31 @@ class Role:
         fds = []
         for name in names:
             pipe = self.switchboard.signals[name]
-            loop.watch(pipe.read_fd, self._signal_taker(name), exclusive=True)
+            loop.watch(pipe.read_fd, self._signal_taker(loop, pipe), exclusive=True)
             fds.append(pipe.read_fd)
         return fds
 
-    def _signal_taker(self, name: str) -> Callable[[int], None]:
-        take = self.switchboard.signals[name].take
+    def _signal_taker(self, loop: Loop, pipe: SignalPipe) -> Callable[[int], None]:
+        take = pipe.take
 
         def on_ready(_events: int) -> None:
             signum = take()
             if signum is not None:  # every idle process was woken; another one was faster
-                self.handle_signal(signum)
+                self._handle_or_postpone(loop, pipe, signum)
 
         return on_ready
+
+    def _handle_or_postpone(self, loop: Loop, pipe: SignalPipe, signum: int) -> None:
+        """Run a signal's handler, now or when the lock that it runs under is free."""
+        stage = self.runtime.stage
+        stage.signum = signum
+        try:
+            self.handle_signal(signum)
+        except Postponed as why:
+            again = partial(self._handle_or_postpone, loop, pipe, signum)
+            self.postponed.add(loop, pipe, signum, why.number, again)
+        finally:
+            stage.signum = -1
 
     def handle_signal(self, signum: int) -> None:
         """Run a signal's handler under this role's deadline.
@@ -199,6 +216,8 @@ class Role:
             try:
                 with self.runtime.around():
                     registration.handler(signum)
+            except LockTimeout as error:
+                journal.signal_skipped(signum, str(error))
             except Exception:  # noqa: BLE001 - the application's own code
                 journal.signal_failed(signum)
 
@@ -208,13 +227,18 @@ class Role:
         Raises `Retire` when we were asked to leave: between two messages is where a mule may go.
         """
         poll = select.poll()
-        ours = (self._woken_fd, self.switchboard.lifeline.read_fd)
+        ours = self.leave_fds
         for fd in (*fds, *ours):
             poll.register(fd, select.POLLIN)
         ready = [] if self._asked() else poll.poll(None if timeout_s is None else timeout_s * 1000)
         if self._asked() or any(fd in ours for fd, _ in ready):
             raise Retire
         return [fd for fd, _ in ready]
+
+    @property
+    def leave_fds(self) -> tuple[int, ...]:
+        """The descriptors that become readable when we are to leave."""
+        return (self._woken_fd, self.switchboard.lifeline.read_fd)
 
     def _asked(self) -> bool:
         return self.leaving or self._asked_to_leave

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from muleteer.errors import Retire
 from muleteer.ipc.loop import Loop
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.sockets import Listener
@@ -58,8 +59,11 @@ class _Lane:
         """Serve until retired and done; the life of every thread but the main one."""
         self.loop.watch(self.worker.retire_fd, self._told_to_retire)
         self.open()
-        while not self.done():
-            self.loop.turn()
+        try:
+            while not self.done():
+                self.loop.turn()
+        except Retire:  # in the application's `signal_wait`: what it waits for may never come
+            self.engine.retire()
         self.close()
 
     def _told_to_retire(self, _events: int) -> None:
@@ -131,6 +135,11 @@ class Worker(Role):
         for thread in self._threads:
             thread.join()
         self._main.close()
+
+    @property
+    def leave_fds(self) -> tuple[int, ...]:
+        """Every lane hears it, whichever thread reads the wake-up."""
+        return (*super().leave_fds, self.retire_fd)
 
     @property
     def harakiri(self) -> float | None:

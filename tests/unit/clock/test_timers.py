@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muleteer.clock.cron import CronSpec
+from muleteer.clock.crontab import CrontabSpec
 from muleteer.clock.timers import Clock, Cron, Due, Timer
 
 ROME = ZoneInfo("Europe/Rome")
@@ -282,3 +283,62 @@ def test_cron_survives_any_wall_clock(jumps: list[float]) -> None:
         assert following is not None
         assert driver.now < following <= driver.now + 60
         assert driver.advance(0) == []
+
+
+# -- zones and catching up ---------------------------------------------------------------------
+
+
+def test_a_job_may_have_its_own_zone(driver: Driver) -> None:
+    """2:40 in Rome is 1:40 in the server's UTC."""
+    clock = driver.clock
+    clock.add(Cron(1, None, NIGHTLY, ROME), driver.now, driver.wall)
+    clock.add(Cron(2, None, CrontabSpec("40 2 * * *"), ROME), driver.now, driver.wall)
+    assert driver.set_wall(datetime(2026, 11, 25, 1, 39, 59, tzinfo=UTC).timestamp()) == []
+    assert sorted(driver.set_wall(datetime(2026, 11, 25, 1, 40, tzinfo=UTC).timestamp())) == [1, 2]
+
+
+def test_a_job_that_catches_up_runs_once_for_all_it_missed(driver: Driver) -> None:
+    """Days of down-time are one run; then it is on time again."""
+    entry = Cron(1, None, NIGHTLY, catches_up=True)
+    driver.clock.add(entry, driver.now, driver.wall, last_run=driver.wall - 10 * 24 * HOUR)
+    assert driver.advance(0) == [1]
+    assert driver.advance(60) == []
+    assert driver.set_wall(datetime(2026, 11, 25, 2, 40, tzinfo=UTC).timestamp()) == [1]
+
+
+def test_nothing_is_caught_up_that_was_not_missed(driver: Driver) -> None:
+    """A job that ran this morning does not run because the server starts."""
+    entry = Cron(1, None, NIGHTLY, catches_up=True)
+    driver.clock.add(entry, driver.now, driver.wall, last_run=driver.wall - 5 * HOUR)
+    assert driver.advance(60) == []
+
+
+def test_a_last_run_in_the_future_is_not_believed(driver: Driver) -> None:
+    """A clock that was wrong does not silence a job."""
+    entry = Cron(1, None, EVERY_MINUTE, catches_up=True)
+    driver.clock.add(entry, driver.now, driver.wall, last_run=driver.wall + 10 * 24 * HOUR)
+    assert driver.advance(60) == [1]
+
+
+def test_others_do_not_catch_up(driver: Driver) -> None:
+    """By default what was missed is missed."""
+    entry = Cron(1, None, NIGHTLY)
+    driver.clock.replace([entry], driver.now, driver.wall, {entry: driver.wall - 48 * HOUR})
+    assert driver.advance(60) == []
+
+
+def test_one_that_catches_up_is_never_too_late(driver: Driver) -> None:
+    """A machine that slept for a day runs it when it wakes up; the others are passed over."""
+    for catches_up, signum in ((True, 1), (False, 2)):
+        entry = Cron(signum, None, NIGHTLY, catches_up=catches_up)
+        driver.clock.add(entry, driver.now, driver.wall)
+    assert driver.advance(36 * HOUR) == [1]
+    assert [missed.signum for missed in driver.clock.take_missed()] == [2]
+
+
+def test_what_is_due_knows_its_entry(driver: Driver) -> None:
+    """So that whoever sends it can ask whether it may overlap, counts or catches up."""
+    entry = Timer(1, None, 5, skips=True)
+    driver.clock.add(entry, driver.now, driver.wall)
+    [due] = driver.clock.due(driver.now + 5, driver.wall)
+    assert due.entry is entry
