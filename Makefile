@@ -71,7 +71,7 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.bench reference
 	@command -v wrk >/dev/null || { $(call apt,wrk); }
-	$(BIN)/python benchmarks/http.py $(BENCH)
+	$(BIN)/python -m benchmarks.http $(BENCH)
 
 clean:
 	rm -rf $(VENV) $(REFERENCE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

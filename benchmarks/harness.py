@@ -1,0 +1,211 @@
+"""What every benchmark needs: numbers, a table, a way to start a program and to stop all of it.
+
+It measures nothing itself. The upper half is pure; the lower half owns processes, each in a
+process group of its own, so that an end takes its children along.
+
+Runs in: the benchmark's process.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import signal as unix_signals
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+ROOT = Path(__file__).resolve().parents[1]
+APPS = ROOT / "benchmarks" / "apps"
+TICK_S = 0.02
+"""How long to wait between two looks at a server that is starting or ending."""
+
+
+class Missing(Exception):
+    """A program the benchmark needs is not here; the message ends with what to do."""
+
+
+class Trouble(Exception):
+    """A program did not start, did not answer or did not say what it measured."""
+
+
+# -- numbers and words -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The least, the middle and the greatest of some values."""
+
+    least: float
+    median: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """The spread of at least one value; raises ValueError on none."""
+        ordered = sorted(values)
+        if not ordered:
+            raise ValueError("no values: nothing was measured")
+        return cls(ordered[0], statistics.median(ordered), ordered[-1])
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.least:.2f}-{self.most:.2f})"
+
+
+def ratios(values: Sequence[float], base: Sequence[float]) -> list[float]:
+    """Value by base, round by round: neighbours in time, so that the machine's mood cancels out.
+
+    A round in which the base did nothing has no ratio and is left out.
+    """
+    return [value / under for value, under in zip(values, base, strict=True) if under > 0]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table: the first column to the left, all others to the right."""
+    lines = [list(head), ["---", *["---:"] * (len(head) - 1)], *map(list, rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def thousands(number: float) -> str:
+    """A number as a person reads it: 1234567.8 is 1,234,568 and 3.14159 is 3.14."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def chosen(names: Iterable[str], wanted: str | None) -> list[str]:
+    """The names that a comma-separated choice asks for, in their own order; all without one."""
+    known = list(names)
+    asked = [word.strip() for word in wanted.split(",")] if wanted else known
+    if unknown := [word for word in asked if word not in known]:
+        raise Missing(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
+    return [name for name in known if name in asked]
+
+
+# -- programs --------------------------------------------------------------------------------------
+
+
+def find_program(name: str, *, install: str) -> str:
+    """The path of a program, beside this Python or on the PATH; raises Missing with the way out."""
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"]
+    found = shutil.which(name, path=os.pathsep.join(places))
+    if found is None:
+        raise Missing(f"{name} is not installed: {install}")
+    return found
+
+
+def find_uwsgi() -> str:
+    """Real uWSGI: what MULETEER_UWSGI names, or the one that `make reference` built."""
+    path = Path(os.environ.get("MULETEER_UWSGI") or ROOT / ".venv-reference/bin/uwsgi")
+    if not path.exists():
+        raise Missing(f"no uWSGI at {path}: `make reference` builds it, or name it: MULETEER_UWSGI")
+    return str(path)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody had a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def get(port: int, path: str = "/", *, timeout: float = 2.0) -> tuple[int, bytes]:
+    """Status and body of one GET; raises OSError where nobody listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def is_serving(port: int) -> bool:
+    """Does it answer a GET with 200?"""
+    try:
+        return get(port)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+class Program:
+    """One started program and all its children; `with` ends them."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        env: Mapping[str, str] | None = None,
+        stop_signal: int = unix_signals.SIGTERM,
+    ) -> None:
+        self.name = name
+        self.command = list(command)
+        self.log = folder / f"{name.replace(' ', '-').replace('/', '-')}.log"
+        self._folder = folder
+        self._env = dict(os.environ) | dict(env or {})
+        self._stop_signal = stop_signal
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, is_ready: Callable[[], bool], *, within: float = 20.0) -> Program:
+        """Start it and ask until it is ready; raises Trouble with its last words."""
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=self._folder,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+        deadline = time.monotonic() + within
+        while not is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise Trouble(f"{self.name} did not start: {self.last_words()}")
+            time.sleep(TICK_S)
+        return self
+
+    def last_words(self) -> str:
+        """The end of its log, on one line."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return " / ".join(line.strip() for line in lines[-3:]) or "it said nothing"
+
+    def stop(self, *, patience: float = 5.0) -> None:
+        """End it and its group: asked first, killed when it takes too long."""
+        if self._process is None:
+            return
+        for number in (self._stop_signal, unix_signals.SIGKILL):
+            self._signal_group(number)
+            try:
+                self._process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self._signal_group(unix_signals.SIGKILL)  # children that outlived their master
+        self._process = None
+
+    def _signal_group(self, number: int) -> None:
+        assert self._process is not None
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            pass  # the whole group has gone
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

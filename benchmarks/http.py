@@ -1,0 +1,302 @@
+"""Requests per second of muleteer, real uWSGI, gunicorn and granian, as ratios of one run.
+
+Rounds are interleaved (A B C, A B C, …) and each round's figures are divided by uWSGI's of the
+same round: what the machine does meanwhile hits all alike. `wrk` makes the load.
+
+Runs in: a process of its own: `make bench`, or `python -m benchmarks.http --help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # run by its path, and then this folder's http.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks import harness, servers
+from benchmarks.harness import Missing, Program, Spread, Trouble
+from benchmarks.servers import Contender
+
+BASE = ("uwsgi", "uwsgi-http")
+"""What a row's ratios are against: the first of these that ran in the row."""
+
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+    "Accept-Language": "en-GB,en;q=0.8,it;q=0.5,de;q=0.3",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+    "Referer": "https://www.example.org/videos/holiday?from=start&page=2",
+    "DNT": "1",
+    "Upgrade-Insecure-Requests": "1",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-User": "?1",
+    "Priority": "u=0, i",
+    "Cache-Control": "max-age=0",
+    "If-None-Match": 'W/"5f8f0c4d-2ab"',
+    "Cookie": "sessionid=k3j4h5k3j4h5k6j7h8g9f0d1s2a3q4w5; csrftoken=" + "c" * 32 + "; theme=dark",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: what is asked, of which application."""
+
+    name: str
+    title: str
+    app: str = "bench_plain"
+    path: str = "/"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    post_bytes: int = 0
+    keeps_alive: bool = True
+    behind_nginx: bool = False
+
+    def contenders(self) -> Sequence[Contender]:
+        """Who takes part: without keep-alive, uWSGI does so with its closing socket only."""
+        if self.behind_nginx:
+            return servers.BEHIND_NGINX
+        everyone = servers.CONTENDERS
+        return everyone if self.keeps_alive else [one for one in everyone if one.name != "uwsgi"]
+
+
+ROWS = (
+    Row("hello", "hello, keep-alive, bare headers"),
+    Row("browser", "hello, a browser's 15 headers and cookies", headers=BROWSER),
+    Row("close", "hello, no keep-alive", headers={"Connection": "close"}, keeps_alive=False),
+    Row("10k", "10 KB answer", path="/10k"),
+    Row("1m", "1 MB answer", path="/1m"),
+    Row("post", "100 KB POST, read by the app", path="/read", post_bytes=102_400),
+    Row("flask", "Flask hello", app="bench_flask"),
+    Row("django", "Django hello", app="bench_django"),
+    Row("nginx", "hello, behind nginx (uwsgi protocol)", behind_nginx=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How hard and how long `wrk` asks in one round."""
+
+    seconds: int
+    connections: int
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What one round of one server gave; `errors` counts lost connections and non-2xx/3xx."""
+
+    per_second: float
+    p99_ms: float
+    errors: int
+    timeouts: int
+
+    @classmethod
+    def parse(cls, output: str) -> Measure:
+        """Read what wrk.lua printed; raises Trouble where it is not there."""
+        lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
+        if not lines:
+            raise Trouble(f"wrk did not say what it measured: {output.strip()[-300:]}")
+        said: dict[str, int] = json.loads(lines[-1].removeprefix("RESULT "))
+        errors = sum(said[name] for name in ("connect", "read", "write", "status"))
+        per_second = said["requests"] / max(said["microseconds"], 1) * 1e6
+        return cls(per_second, said["p99_us"] / 1e3, errors, said["timeout"])
+
+
+@dataclass(slots=True)
+class Result:
+    """A row and, by server, the measures of its rounds."""
+
+    row: Row
+    rounds: dict[str, list[Measure]]
+
+    def speeds(self, server: str) -> list[float]:
+        """Requests per second, round by round."""
+        return [measure.per_second for measure in self.rounds[server]]
+
+    def base(self) -> str | None:
+        """The server that is 1.0 here, or None where uWSGI did not run."""
+        return next((name for name in BASE if name in self.rounds), None)
+
+    def ratio(self, server: str) -> Spread | None:
+        """A server's speed by uWSGI's, over the rounds."""
+        base = self.base()
+        found = harness.ratios(self.speeds(server), self.speeds(base)) if base else []
+        return Spread.of(found) if found else None
+
+    def faults(self, server: str) -> str:
+        """What went wrong for its clients, in words; nothing when nothing did."""
+        errors = sum(measure.errors for measure in self.rounds[server])
+        timeouts = sum(measure.timeouts for measure in self.rounds[server])
+        words = [(errors, "errors"), (timeouts, "timeouts")]
+        return ", ".join(f"{count} {word}" for count, word in words if count)
+
+    def cell(self, server: str) -> str:
+        """One cell: the ratio and its spread, the speed where there is no ratio, and the faults."""
+        if server not in self.rounds:
+            return "-"
+        ratio = self.ratio(server)
+        text = str(ratio) if ratio else harness.thousands(Spread.of(self.speeds(server)).median)
+        if server == self.base():
+            text = f"{harness.thousands(Spread.of(self.speeds(server)).median)}/s"
+        faults = self.faults(server)
+        return f"{text} **! {faults}**" if faults else text
+
+
+def render(results: Sequence[Result]) -> str:
+    """The table: a line per row, a column per server; uWSGI's own columns in requests/s."""
+    present = {name for result in results for name in result.rounds}
+    names = [one.name for one in servers.CONTENDERS if one.name in present]
+    lines = [[result.row.title, *map(result.cell, names)] for result in results]
+    return harness.table(["requests/s, as a ratio to uWSGI's", *names], lines)
+
+
+def as_json(results: Sequence[Result], load: Load) -> dict[str, Any]:
+    """All rounds of all rows, with the ratios, for a machine to read."""
+    rows = {
+        result.row.name: {
+            server: {
+                "rounds": [asdict(measure) for measure in measures],
+                "ratio": asdict(ratio) if (ratio := result.ratio(server)) else None,
+            }
+            for server, measures in result.rounds.items()
+        }
+        for result in results
+    }
+    return {"load": asdict(load), "python": platform.python_version(), "rows": rows}
+
+
+# -- the run ---------------------------------------------------------------------------------------
+
+
+def ask(wrk: str, row: Row, port: int, load: Load) -> Measure:
+    """One round of one server."""
+    headers = [word for pair in row.headers.items() for word in ("-H", ": ".join(pair))]
+    threads, connections = f"-t{load.threads}", f"-c{load.connections}"
+    script = ["-s", str(harness.ROOT / "benchmarks" / "wrk.lua")]
+    url = f"http://127.0.0.1:{port}{row.path}"
+    post = ["--", str(row.post_bytes)] if row.post_bytes else []
+    command = [wrk, threads, connections, f"-d{load.seconds}", *script, *headers, url, *post]
+    limit = load.seconds + 30
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    try:
+        return Measure.parse(done.stdout + done.stderr)
+    except Trouble as error:  # the server has gone: the others' figures are still worth having
+        print(f"{row.name}: {error}", file=sys.stderr)
+        return Measure(per_second=0.0, p99_ms=0.0, errors=1, timeouts=0)
+
+
+@contextlib.contextmanager
+def serving(row: Row, wanted: Sequence[str], folder: Path) -> Iterator[dict[str, int]]:
+    """The row's servers, all running; their ports by name. A missing one is said and left out."""
+    with contextlib.ExitStack() as stack:
+        ports: dict[str, int] = {}
+        for contender in row.contenders():
+            if contender.name not in wanted:
+                continue
+            try:
+                ports[contender.name] = start(contender, row, folder, stack)
+            except (Missing, Trouble) as error:
+                print(f"{row.name}: {contender.name} left out: {error}", file=sys.stderr)
+        yield ports
+
+
+def start(contender: Contender, row: Row, folder: Path, stack: contextlib.ExitStack) -> int:
+    """Start one server, with nginx in front where the row has one; the port to ask."""
+    port = harness.free_port()
+    command = contender.command(row.app, port)
+    server = Program(
+        f"{row.name}-{contender.name}", command, folder=folder, env=servers.ENVIRONMENT
+    )
+    stack.enter_context(server)
+    if contender.speaks == "http":
+        server.start(lambda: harness.is_serving(port))
+        return port
+    front = harness.free_port()
+    nginx = servers.nginx_command(folder / f"nginx-{contender.name}", front, port)
+    proxy = stack.enter_context(Program(f"{row.name}-{contender.name}-nginx", nginx, folder=folder))
+    server.start(lambda: True)
+    proxy.start(lambda: harness.is_serving(front))
+    return front
+
+
+def measure_row(wrk: str, row: Row, wanted: Sequence[str], load: Load, rounds: int) -> Result:
+    """All rounds of one row, interleaved, after a warm-up of every server."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        serving(row, wanted, Path(folder)) as ports,
+    ):
+        for port in ports.values():
+            ask(wrk, row, port, replace(load, seconds=1))
+        result = Result(row, {name: [] for name in ports})
+        for _ in range(rounds):
+            for name, port in ports.items():
+                result.rounds[name].append(ask(wrk, row, port, load))
+    return result
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.http", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of every row (5)")
+    parser.add_argument("--seconds", type=int, default=2, help="of each server's round (2)")
+    parser.add_argument("--connections", type=int, default=32, help="clients at a time (32)")
+    parser.add_argument("--rows", help=f"some of: {', '.join(row.name for row in ROWS)}")
+    parser.add_argument(
+        "--servers", help=f"some of: {', '.join(one.name for one in servers.CONTENDERS)}"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    return parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> list[Result]:
+    """Measure what was asked for; prints where it is, since it takes minutes."""
+    wrk = harness.find_program("wrk", install="sudo apt-get install wrk")
+    wanted = harness.chosen([one.name for one in servers.CONTENDERS], options.servers)
+    names = harness.chosen([row.name for row in ROWS], options.rows)
+    rows = [row for row in ROWS if row.name in names]
+    load = Load(options.seconds, options.connections)
+    turns = sum(sum(one.name in wanted for one in row.contenders()) for row in rows)
+    longest = turns * (options.rounds * options.seconds + 3)
+    print(f"at most {longest / 60:.0f} minutes", file=sys.stderr)
+    results = []
+    for number, row in enumerate(rows, 1):
+        print(f"{number}/{len(rows)} {row.title} …", file=sys.stderr)
+        results.append(measure_row(wrk, row, wanted, load, options.rounds))
+    if options.json:
+        options.json.write_text(json.dumps(as_json(results, load), indent=1) + "\n")
+    return results
+
+
+def main() -> int:
+    """Measure and print; 1 with one clear line when something needed is missing."""
+    options = arguments()
+    try:
+        results = run(options)
+    except (Missing, Trouble) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(render([result for result in results if result.rounds]))
+    print(
+        f"\n{servers.WORKERS} workers each, request logs off, defaults otherwise; {options.rounds} "
+        f"interleaved rounds of {options.seconds} s by wrk over {options.connections} "
+        f"connections; {os.cpu_count()} processors, Python {platform.python_version()}. Cells: "
+        "median (least-most) of the ratios of each round; the base is uWSGI's http11-socket, "
+        "where there is no keep-alive its http-socket."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""The benchmarks' own arithmetic and words; and that each of them can be imported."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benchmarks import harness, http
+from benchmarks.harness import Missing, Spread, Trouble
+from benchmarks.http import Load, Measure, Result
+
+BENCHMARKS = Path(harness.__file__).parent
+MODULES = sorted(path.stem for path in BENCHMARKS.glob("*.py") if path.stem != "__init__")
+SAID = '{"requests": 3000, "microseconds": 1500000, "p99_us": 2500, "connect": 1, "read": 2, '
+SAID += '"write": 3, "status": 4, "timeout": 5}'
+
+
+@pytest.fixture
+def result() -> Result:
+    """Two rounds of one row: ours twice, then three times as fast as uWSGI."""
+    slow, fast = Measure(100.0, 1.0, 0, 0), Measure(200.0, 1.0, 0, 0)
+    rounds = {"muleteer": [fast, replace(fast, per_second=300.0)], "uwsgi": [slow, slow]}
+    return Result(http.ROWS[0], rounds)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_benchmark_can_be_imported(name: str) -> None:
+    """Importing a benchmark starts nothing and fails nowhere."""
+    assert importlib.import_module(f"benchmarks.{name}").__doc__
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("**/*.py")), ids=lambda path: path.name)
+def test_a_benchmark_is_python_and_says_what_it_is(path: Path) -> None:
+    """The applications too, which only their servers may import."""
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_a_spread_is_least_median_and_most() -> None:
+    """In whatever order the values come."""
+    assert Spread.of([3.0, 1.0, 10.0, 2.0]) == Spread(1.0, 2.5, 10.0)
+    assert str(Spread.of([3.0, 1.0, 2.0])) == "2.00 (1.00-3.00)"
+
+
+def test_nothing_measured_is_no_spread() -> None:
+    """No values raise, and say why."""
+    with pytest.raises(ValueError, match="nothing was measured"):
+        Spread.of([])
+
+
+def test_a_ratio_is_of_neighbours_in_time() -> None:
+    """Each round is divided by the same round of the base, never by a mean."""
+    assert harness.ratios([10.0, 40.0], [10.0, 20.0]) == [1.0, 2.0]
+
+
+def test_a_round_in_which_the_base_did_nothing_has_no_ratio() -> None:
+    """It is left out instead of dividing by zero."""
+    assert harness.ratios([10.0, 40.0], [0.0, 20.0]) == [2.0]
+
+
+def test_rounds_that_do_not_match_are_refused() -> None:
+    """A missing round would pair the wrong neighbours."""
+    with pytest.raises(ValueError, match="shorter"):
+        harness.ratios([1.0, 2.0], [1.0])
+
+
+def test_a_table_is_markdown() -> None:
+    """The first column lies left, the others right."""
+    text = harness.table(["row", "ours"], [["hello", "2.00"]])
+    assert text == "| row | ours |\n| --- | ---: |\n| hello | 2.00 |"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(1234567.8, "1,234,568"), (99.5, "99.5"), (3.14159, "3.14"), (0, "0")]
+)
+def test_a_number_is_written_for_people(number: float, words: str) -> None:
+    """Large ones with commas, small ones with three digits."""
+    assert harness.thousands(number) == words
+
+
+def test_a_choice_keeps_its_own_order_and_refuses_what_is_not_there() -> None:
+    """An unknown name is told beside the known ones."""
+    assert harness.chosen(["a", "b", "c"], "c, a") == ["a", "c"]
+    assert harness.chosen(["a", "b"], None) == ["a", "b"]
+    with pytest.raises(Missing, match="unknown: d; there are: a, b"):
+        harness.chosen(["a", "b"], "a,d")
+
+
+def test_what_wrk_printed_becomes_a_measure() -> None:
+    """Lost connections and bad answers are errors; waiting is counted apart."""
+    measure = Measure.parse(f"Running…\nRESULT {SAID}\n")
+    assert measure == Measure(per_second=2000.0, p99_ms=2.5, errors=10, timeouts=5)
+
+
+def test_a_silent_wrk_is_trouble() -> None:
+    """Its last words are in the message."""
+    with pytest.raises(Trouble, match="unable to connect"):
+        Measure.parse("unable to connect to 127.0.0.1")
+
+
+def test_a_row_is_told_as_ratios_to_uwsgi(result: Result) -> None:
+    """uWSGI's own cell is its speed, ours the ratio of each round."""
+    assert result.cell("muleteer") == "2.50 (2.00-3.00)"
+    assert result.cell("uwsgi") == "100/s"
+    assert result.cell("granian") == "-"
+
+
+def test_a_cell_with_errors_is_marked(result: Result) -> None:
+    """A fast server that answers wrongly does not look like a fast server."""
+    result.rounds["muleteer"][0] = Measure(900.0, 1.0, errors=7, timeouts=2)
+    assert result.cell("muleteer").endswith("**! 7 errors, 2 timeouts**")
+
+
+def test_without_uwsgi_speeds_are_told(result: Result) -> None:
+    """There is nothing to divide by, so there is no ratio."""
+    del result.rounds["uwsgi"]
+    assert result.cell("muleteer") == "250"
+
+
+def test_the_closing_socket_is_the_base_where_the_other_did_not_run(result: Result) -> None:
+    """A row without keep-alive is compared with uWSGI's http-socket."""
+    result.rounds["uwsgi-http"] = result.rounds.pop("uwsgi")
+    assert result.base() == "uwsgi-http"
+    assert result.cell("muleteer") == "2.50 (2.00-3.00)"
+
+
+def test_the_table_has_a_line_per_row_and_a_column_per_server(result: Result) -> None:
+    """Servers that ran nowhere have no column."""
+    head, _, line = http.render([result]).splitlines()
+    assert head == "| requests/s, as a ratio to uWSGI's | muleteer | uwsgi |"
+    assert line == "| hello, keep-alive, bare headers | 2.50 (2.00-3.00) | 100/s |"
+
+
+def test_the_json_holds_every_round(result: Result) -> None:
+    """A machine gets the figures and not only their summary."""
+    found = http.as_json([result], Load(2, 32))
+    ours = found["rows"]["hello"]["muleteer"]
+    assert [measure["per_second"] for measure in ours["rounds"]] == [200.0, 300.0]
+    assert ours["ratio"] == {"least": 2.0, "median": 2.5, "most": 3.0}
+
+
+def test_a_browser_sends_fifteen_headers() -> None:
+    """What the row's title says."""
+    assert len(http.BROWSER) == 15
+    assert "Cookie" in http.BROWSER
+
+
+def test_each_row_has_a_name_of_its_own() -> None:
+    """`--rows` could not tell them apart otherwise."""
+    assert len({row.name for row in http.ROWS}) == len(http.ROWS)
