@@ -549,7 +549,6 @@ LIFE = (
 
 open("imports", "a").write("x")  # a letter for each time the application is loaded
 
-uwsgi.atexit = lambda: say("ATEXIT", "worker" if uwsgi.worker_id() else "other")
 uwsgi.spooler = lambda task: uwsgi.SPOOL_OK
 
 
@@ -572,4 +571,4 @@ def forever(environ, start_response):
 VIEWS.update({"/wait": wait, "/die": die, "/forever": forever})
 """
 )
-"""The probe with a hook for its end, and requests that outlive what is done to their worker."""
+"""The probe with requests that outlive what is done to their worker."""
