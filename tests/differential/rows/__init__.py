@@ -13,6 +13,7 @@ from tests.differential.rows import (
     life,
     loading,
     module,
+    monitors,
     protocol,
     signals,
     spooling,
@@ -26,6 +27,7 @@ CLAIMS: list[Claim] = [
     *module.CLAIMS,
     *spooling.CLAIMS,
     *signals.CLAIMS,
+    *monitors.CLAIMS,
     *decorators.CLAIMS,
     *life.CLAIMS,
 ]
