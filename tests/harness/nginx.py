@@ -62,21 +62,30 @@ PARAMETERS = {
 }
 """Debian's /etc/nginx/uwsgi_params, which a private nginx should not depend on."""
 
+_REQUEST = "\n            ".join(
+    f"uwsgi_param {name} {value};" for name, value in PARAMETERS.items()
+)
+
 INSTALL = "nginx is not installed: `apt-get install nginx-light` (make test does so as root)"
 
 
 class Nginx(Running):
-    """One nginx that passes everything to one uwsgi address."""
+    """One nginx that passes everything to one uwsgi address.
+
+    `passing` stands in its location instead of the variables of a request.
+    """
 
     ready_pattern = r"start worker process \d+"
     stop_signal = unix_signals.SIGTERM
 
-    def __init__(self, folder: Path, upstream: Address, *, directives: str = "") -> None:
+    def __init__(
+        self, folder: Path, upstream: Address, *, directives: str = "", passing: str | None = None
+    ) -> None:
         binary = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
         assert binary, INSTALL
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.http: Address = self._listener.getsockname()
-        config = self._config(folder, upstream, directives)
+        config = self._config(folder, upstream, directives, passing)
         command: list[str | Path] = [
             binary,
             "-p",
@@ -109,7 +118,7 @@ class Nginx(Running):
         with Client(self.http, timeout=within) as client:
             return client.request("GET", path)
 
-    def _config(self, folder: Path, upstream: Address, directives: str) -> str:
+    def _config(self, folder: Path, upstream: Address, directives: str, passing: str | None) -> str:
         host, port = self._listener.getsockname()
         target = f"unix:{upstream}" if isinstance(upstream, str) else "{}:{}".format(*upstream)
         return CONFIG.format(
@@ -119,9 +128,7 @@ class Nginx(Running):
             port=port,
             directives=directives,
             upstream=target,
-            parameters="\n            ".join(
-                f"uwsgi_param {name} {value};" for name, value in PARAMETERS.items()
-            ),
+            parameters=_REQUEST if passing is None else passing,
         )
 
     def _popen_arguments(self) -> dict[str, Any]:
