@@ -375,3 +375,43 @@ def _heal(world: World) -> None:
         world.settle()
         world.bury_leaving()
         world.settle()
+
+
+# -- a seat that comes and goes: the watcher's --------------------------------------------------
+
+WATCHER = Seat("watcher", 1)
+
+
+def test_a_seat_that_is_planned_later_is_filled() -> None:
+    """Something is watched from now on; nobody else is disturbed, and nothing is announced anew."""
+    world = World().served()
+    before = list(world.roster.children)
+    world.roster.plan = (*PLAN, WATCHER)
+    world.settle()
+    assert seats(world.roster.at(WATCHER)) == ["watcher 1"]
+    world.fork_and_speak()
+    world.settle()
+    assert all(child in world.roster.children for child in before)
+    assert world.announced == [1]
+
+
+def test_a_seat_that_is_no_longer_planned_is_emptied() -> None:
+    """The child of it is asked to leave, once; a reload does not wait for it for ever."""
+    world = World((*PLAN, WATCHER)).served()
+    world.roster.plan = PLAN
+    world.settle()
+    [watcher] = world.roster.at(WATCHER)
+    assert watcher.phase is Phase.RETIRING
+    world.bury_leaving()
+    world.settle()
+    assert list(world.roster.at(WATCHER)) == []
+
+
+def test_a_reload_replaces_the_watcher_when_the_old_one_is_gone() -> None:
+    """One process reads its queue: the new one comes when the old one has left."""
+    world = World((*PLAN, WATCHER)).served()
+    world.roster.reload_wanted = True
+    world.settle()
+    world.loaded()
+    world.run_until_announced()
+    assert [child.generation for child in world.roster.at(WATCHER)] == [2]
