@@ -8,13 +8,14 @@
       SignalError            (+ ValueError)                UnknownTarget
       ChannelFull            knows which channel and how long it was waited for
       SpoolError             (+ ValueError)                StoreUnavailable, BadTask
-      LockError              (+ ValueError)
+      LockError              (+ ValueError)                LockTimeout (+ TimeoutError)
       MuleError              (+ ValueError)
       RpcError               (+ ValueError)                UnknownFunction, CallFailed,
                              NodeUnreachable (+ OSError)   NodeTimeout (+ TimeoutError)
       ErlangError            (+ ValueError)                NodeDown, NodeRefused, NodeLost,
                              NoAnswer (+ TimeoutError)
     Retire, Leave            BaseException: the two ways a child's loop ends
+    Postponed                BaseException: a signal's handler found its lock taken
 
 A class's docstring is its default message and ends with what to do.
 Inside, raise these; at the doors (facade, connection, cli) they are translated once.
@@ -40,6 +41,7 @@ __all__ = [
     "ExitCode",
     "Leave",
     "LockError",
+    "LockTimeout",
     "Malformed",
     "MuleError",
     "MuleteerError",
@@ -48,6 +50,7 @@ __all__ = [
     "NodeLost",
     "NodeRefused",
     "NodeUnreachable",
+    "Postponed",
     "Retire",
     "SignalError",
     "SpoolError",
@@ -175,6 +178,10 @@ class LockError(MuleteerError, ValueError):
     """There is no lock of that number; raise `locks = N` or use a smaller one."""
 
 
+class LockTimeout(LockError, TimeoutError):
+    """The lock was not free in the time given; do without what it guards, or try again."""
+
+
 class MuleError(MuleteerError, ValueError):
     """There is no such mule or farm, or this process is none; see `mules = N` and `farm`."""
 
@@ -230,3 +237,11 @@ class Retire(BaseException):
 
 class Leave(BaseException):
     """A child must go now; what it does is given up."""
+
+
+class Postponed(BaseException):
+    """A signal's handler found its lock taken; the signal waits, and its process does not."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"lock {number} is taken")
+        self.number = number

@@ -216,6 +216,18 @@ def signal_failed(signum: int) -> None:
     log.exception("the handler of signal %d raised", signum)
 
 
+def signal_skipped(signum: int, why: str) -> None:
+    log.info("the handler of signal %d did not run: %s", signum, why)
+
+
+def signal_postponed(signum: int, lock: int) -> None:
+    log.debug("the handler of signal %d waits until lock %d is free", signum, lock)
+
+
+def signal_not_given_back(signum: int, why: str) -> None:
+    log.error("signal %d, whose handler waited for a lock, is lost: %s", signum, why)
+
+
 def signal_unknown(signum: int) -> None:
     log.error(
         "signal %d has no handler in this process; it is not registered in the code that runs now",

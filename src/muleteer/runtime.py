@@ -55,6 +55,12 @@ class Life(Protocol):
         """
 
 
+class _Stage(threading.local):
+    """What a thread does: the signal its loop handles, -1 for none."""
+
+    signum = -1
+
+
 class Runtime:
     """What one process knows and may do."""
 
@@ -84,6 +90,7 @@ class Runtime:
         self.seat: Seat | None = None
         self.row: Row | None = None
         self.life: Life | None = None
+        self.stage = _Stage()
 
     # -- who am I --------------------------------------------------------------------
 

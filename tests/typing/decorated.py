@@ -6,6 +6,7 @@ Runs in: the type checker, never in Python.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
@@ -13,11 +14,18 @@ from typing import Any, assert_type
 from django_uwsgi.decorators import spool as django_spool
 from muleteer.decorators import (
     cron,
+    erlang,
+    farm,
     filemon,
     harakiri,
     lock,
+    mstimer,
+    mule,
     mulefunc,
+    muleloop,
+    mulemsg,
     postfork,
+    rbtimer,
     rpc,
     signal,
     spool,
@@ -152,3 +160,194 @@ assert_type(background(1), threading.Thread)
 assert_type(everywhere(), str)
 in_worker_two()
 in_a_mule(1)
+
+
+# -- every decorator, with and without parentheses
+
+
+@lock(3)
+def lock_three(a: int) -> float:
+    return 1.0
+
+
+@lock(num=3, timeout=1.5)
+def lock_in_time(a: int) -> float:
+    return 1.0
+
+
+@lock(blocking=False)
+def lock_or_leave(a: int) -> float:
+    return 1.0
+
+
+with lock():
+    pass
+with lock(3, timeout=1):
+    pass
+
+assert_type(lock_three(1), float)
+assert_type(lock_in_time(a=1), float)
+assert_type(lock_or_leave(1), float)
+
+
+@mulefunc(2)
+def in_mule_two(a: int) -> int:
+    return a
+
+
+@mulefunc("crew")
+def in_the_farm(a: int) -> int:
+    return a
+
+
+@spoolforever(pass_arguments=True)
+def poll_with(a: int) -> None: ...
+
+
+@spoolraw(pass_arguments=True)
+def judged_with(a: int) -> int:
+    return -2
+
+
+@mstimer(200, target="mule")
+def often(num: int) -> str:
+    return "often"
+
+
+@rbtimer(3, iterations=2)
+def twice(num: int) -> str:
+    return "twice"
+
+
+@cron("*/5 * * * *", tz="Europe/Rome", overlap="skip")
+def in_rome(num: int) -> str:
+    return "roma"
+
+
+@erlang("pinger")
+def pinger(term: Any) -> Any:
+    return term
+
+
+@mule(1)
+def program() -> str:
+    return "done"
+
+
+@muleloop(1)
+def looping() -> str:
+    return "again"
+
+
+@mulemsg(1)
+def message(data: bytes) -> int:
+    return len(data)
+
+
+@farm("crew")
+def crew_message(data: bytes) -> int:
+    return len(data)
+
+
+in_mule_two(a=1)
+in_the_farm(1)
+assert_type(poll_with.spool(1), bytes)
+assert_type(judged_with.f(1), int)
+assert_type(often(1), str)
+assert_type(twice(1), str)
+assert_type(in_rome(1), str)
+assert_type(program(), str)
+assert_type(looping(), str)
+assert_type(message(b""), int)
+assert_type(crew_message(b""), int)
+
+
+# -- coroutine functions: what wraps a call runs it; what registers a function leaves it
+
+
+@lock
+async def locked_coroutine(a: int) -> str:
+    return ""
+
+
+@lock(2, timeout=3)
+async def locked_two(a: int) -> str:
+    return ""
+
+
+@harakiri(5)
+async def bounded_coroutine(a: int) -> str:
+    return ""
+
+
+@thread
+async def in_background(a: int) -> None: ...
+
+
+@timer(3)
+async def tick_coroutine(num: int) -> str:
+    return ""
+
+
+@spool
+async def task_coroutine(arguments: dict[str, Any]) -> None: ...
+
+
+@spool(pass_arguments=True)
+async def task_with(a: int) -> None: ...
+
+
+@spoolraw
+async def judged_coroutine(arguments: dict[str, Any]) -> int:
+    return -2
+
+
+@mulefunc
+async def mule_coroutine(a: int) -> None: ...
+
+
+@postfork
+async def connect() -> None: ...
+
+
+assert_type(locked_coroutine(1), str)
+assert_type(locked_two(a=1), str)
+assert_type(bounded_coroutine(1), str)
+assert_type(in_background(1), threading.Thread)
+still_one: Callable[[int], Coroutine[Any, Any, str]] = tick_coroutine
+assert_type(task_coroutine.spool(a="1"), bytes)
+assert_type(task_with.spool(1), bytes)
+assert_type(judged_coroutine.spool(a="1"), bytes)
+mule_coroutine(1)
+
+
+# -- methods
+
+
+class Account:
+    @lock
+    def pay(self, amount: int) -> float:
+        return 1.0
+
+    @lock(1)
+    async def settle(self, amount: int) -> float:
+        return 1.0
+
+    @staticmethod
+    @harakiri(3)
+    def check(amount: int) -> bool:
+        return True
+
+    @staticmethod
+    @spool(pass_arguments=True)
+    def report(number: int) -> None: ...
+
+    @mulefunc
+    def notify(self, text: str) -> None: ...
+
+
+assert_type(Account().pay(1), float)
+assert_type(Account().settle(amount=1), float)
+assert_type(Account.check(1), bool)
+assert_type(Account.report.spool(1), bytes)
+Account().notify("hello")

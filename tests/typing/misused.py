@@ -55,3 +55,37 @@ bounded(1).upper()  # wrong: the result is kept
 
 cron(40, 2, -1, -1)  # wrong: five numbers
 timer(3, "spooler")  # wrong: target is a keyword, as in uWSGI
+
+lock("name")  # wrong: a lock has a number
+lock(1, 2.0)  # wrong: the timeout is a keyword
+harakiri(bounded)  # wrong: it takes the seconds first
+
+
+@lock(1, timeout=1)
+def locked_one(a: int) -> int:
+    return a
+
+
+@lock
+async def locked_coroutine(a: int) -> str:
+    return ""
+
+
+locked_one("1")  # wrong: the signature is kept
+locked_one(1).upper()  # wrong: the result is kept
+locked_coroutine("1")  # wrong: the signature is kept
+locked_coroutine(1).send(None)  # wrong: it was run to its end
+
+
+@spoolraw  # wrong: a raw coroutine says how its run ended, too
+async def judged_coroutine(arguments: dict[str, Any]) -> str:
+    return "done"
+
+
+class Account:
+    @lock
+    def pay(self, amount: int) -> float:
+        return 1.0
+
+
+Account().pay("1")  # wrong: the signature is kept

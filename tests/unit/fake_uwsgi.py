@@ -6,10 +6,13 @@ Runs in: the test process.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import pytest
 from tests.unit.facade.conftest import make_runtime
 
 from muleteer.facade.surface import Surface
@@ -17,6 +20,16 @@ from muleteer.roles.spooler import _as_seen_by_app
 from muleteer.spool.store import Outcome
 
 SPOOL = "/spool/a"
+
+
+def load(monkeypatch: pytest.MonkeyPatch, uwsgi: Any) -> Any:
+    """Import the decorators anew on top of a `uwsgi` (None: there is none)."""
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    for name in [name for name in sys.modules if name.startswith("muleteer.decorators")]:
+        monkeypatch.delitem(sys.modules, name)
+    module = importlib.import_module("muleteer.decorators")
+    monkeypatch.setitem(sys.modules, "muleteer.decorators", module)
+    return module
 
 
 class FakeUwsgi(ModuleType):
@@ -67,11 +80,11 @@ class FakeUwsgi(ModuleType):
         return True
 
     # -- the process
-    def lock(self) -> None:
-        self.calls.append(("lock",))
+    def lock(self, number: int = 0) -> None:
+        self.calls.append(("lock", number))
 
-    def unlock(self) -> None:
-        self.calls.append(("unlock",))
+    def unlock(self, number: int = 0) -> None:
+        self.calls.append(("unlock", number))
 
     def set_user_harakiri(self, seconds: int) -> None:
         self.calls.append(("harakiri", seconds))

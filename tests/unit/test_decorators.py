@@ -14,17 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from tests.unit.fake_uwsgi import FakeUwsgi, Server
-
-
-def load(monkeypatch: pytest.MonkeyPatch, uwsgi: Any) -> Any:
-    """Import the decorators anew on top of a `uwsgi` (None: there is none)."""
-    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
-    for name in [name for name in sys.modules if name.startswith("muleteer.decorators")]:
-        monkeypatch.delitem(sys.modules, name)
-    module = importlib.import_module("muleteer.decorators")
-    monkeypatch.setitem(sys.modules, "muleteer.decorators", module)
-    return module
+from tests.unit.fake_uwsgi import FakeUwsgi, Server, load
 
 
 @pytest.fixture(params=[True, False], ids=["ours", "uwsgi"])
@@ -426,7 +416,7 @@ def held(server: Server) -> bool:
     """Is lock 0 held now?"""
     if server.ours:
         return bool(server.uwsgi.is_locked())
-    return server.uwsgi.calls[-1:] == [("lock",)]
+    return server.uwsgi.calls[-1:] == [("lock", 0)]
 
 
 def test_lock_is_held_for_the_call_and_not_longer(d: Any, server: Server) -> None:

@@ -13,8 +13,9 @@ Rules
 
 from __future__ import annotations
 
-from muleteer.decorators.calls import harakiri, lock, thread
+from muleteer.decorators.calls import harakiri, thread
 from muleteer.decorators.forks import postfork, postfork_chain
+from muleteer.decorators.locking import Lock, lock
 from muleteer.decorators.mules import farm, mule, mule_functions, mulefunc, muleloop, mulemsg
 from muleteer.decorators.signals import (
     cron,
@@ -38,6 +39,7 @@ from muleteer.decorators.spooled import (
 )
 
 __all__ = [
+    "Lock",
     "Spooled",
     "SpooledCall",
     "cron",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, overload
 
+from muleteer.decorators.running import runnable
 from muleteer.decorators.server import full_name, log, uwsgi
 
 __all__ = ["bodies", "postfork", "postfork_chain"]
@@ -32,14 +33,15 @@ def postfork(function: Any = 0, /) -> Any:
 
     An exception in one function is logged and keeps no other from running.
     """
-    if callable(function):
-        postfork_chain.append(function)
+    if not isinstance(function, int):
+        postfork_chain.append(runnable(function, "postfork"))
         return function
     return partial(_append_for_worker, function)
 
 
 def _append_for_worker(number: int, function: F) -> F:
-    postfork_chain.append(partial(_call_in_worker, number, function) if number else function)
+    run = runnable(function, "postfork")
+    postfork_chain.append(partial(_call_in_worker, number, run) if number else run)
     return function
 
 

@@ -12,7 +12,8 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from muleteer.decorators.forks import bodies
 from muleteer.decorators.names import Names
-from muleteer.decorators.server import full_name, log, uwsgi
+from muleteer.decorators.running import plain, runnable
+from muleteer.decorators.server import full_name, log, on_function, uwsgi
 
 __all__ = ["farm", "mule", "mule_functions", "mulefunc", "muleloop", "mulemsg"]
 
@@ -32,12 +33,18 @@ def mulefunc(function: Callable[P, Any], /) -> Callable[P, None]: ...
 def mulefunc(mule: int | str, /) -> Callable[[Callable[P, Any]], Callable[P, None]]: ...
 def mulefunc(function: Any, /) -> Any:
     """Let each call run in a mule: any, number `mule`, or the first idle one of farm `mule`."""
-    return _send_to_mule(0, function) if callable(function) else partial(_send_to_mule, function)
+    if isinstance(function, int | str | bytes):
+        return partial(_mulefunc, function)
+    return _mulefunc(0, function)
+
+
+def _mulefunc(mule: int | str | bytes, function: Any) -> Any:
+    return on_function(partial(_send_to_mule, mule), function, "mulefunc")
 
 
 def _send_to_mule(mule: int | str | bytes, function: Callable[P, Any]) -> Callable[P, None]:
     if uwsgi is None:
-        return function
+        return plain(function)
     send = uwsgi.mule_msg  # a server that cannot says so here, not at the first call
     _remember(function)
     to = (mule.encode() if isinstance(mule, str) else mule,) if mule else ()
@@ -84,7 +91,7 @@ def _run_mule_message(before: Callable[[bytes], Any] | None, data: bytes) -> Non
     call = _opened(data)
     if call is not None:
         function = _by_name.find(call.get("name", ""), call["func"])
-        function(*call["args"], **call["kwargs"])
+        plain(function)(*call["args"], **call["kwargs"])
     elif before is not None:
         before(data)
 
@@ -99,29 +106,30 @@ def _opened(data: bytes) -> dict[str, Any] | None:
 
 def mule(number: int) -> Callable[[F], F]:
     """Let mule `number` run the function instead of waiting for messages."""
-    return _mule_body(partial(_call_in_mule, number))
+    return _mule_body("mule", partial(_call_in_mule, number))
 
 
 def muleloop(number: int) -> Callable[[F], F]:
     """Let mule `number` run the function again and again."""
-    return _mule_body(partial(_loop_in_mule, number))
+    return _mule_body("muleloop", partial(_loop_in_mule, number))
 
 
 def mulemsg(number: int) -> Callable[[F], F]:
     """Let mule `number` hand each message it gets to the function."""
-    return _mule_body(partial(_listen_in_mule, number))
+    return _mule_body("mulemsg", partial(_listen_in_mule, number))
 
 
 def farm(name: str) -> Callable[[F], F]:
     """Let the mules of farm `name` hand each message the farm gets to the function."""
-    return _mule_body(partial(_listen_in_farm, name))
+    return _mule_body("farm", partial(_listen_in_farm, name))
 
 
-def _mule_body(run: Callable[[Callable[..., Any]], None]) -> Callable[[F], F]:
+def _mule_body(decorator: str, run: Callable[[Callable[..., Any]], None]) -> Callable[[F], F]:
     def decorate(function: F) -> F:
+        body = runnable(function, decorator)
         if uwsgi is not None:
             _ = uwsgi.mule_get_msg  # a server that cannot says so here
-            bodies.append(partial(run, function))
+            bodies.append(partial(run, body))
         return function
 
     return decorate
@@ -133,8 +141,10 @@ def _call_in_mule(number: int, function: Callable[[], Any]) -> None:
 
 
 def _loop_in_mule(number: int, function: Callable[[], Any]) -> None:
+    leave_if_asked = getattr(uwsgi, "leave_if_asked", bool)  # uWSGI has none and needs none
     while uwsgi.mule_id() == number:
         _run_or_leave(function)
+        leave_if_asked()
 
 
 def _run_or_leave(function: Callable[[], Any]) -> None:
@@ -149,10 +159,18 @@ def _run_or_leave(function: Callable[[], Any]) -> None:
 def _listen_in_mule(number: int, function: Callable[[bytes], Any]) -> None:
     while uwsgi.mule_id() == number:
         if message := uwsgi.mule_get_msg():
-            function(message)
+            _hand_over(message, function)
 
 
 def _listen_in_farm(name: str, function: Callable[[bytes], Any]) -> None:
     while uwsgi.in_farm(name):
         if message := uwsgi.farm_get_msg():
-            function(message)
+            _hand_over(message, function)
+
+
+def _hand_over(message: bytes, function: Callable[[bytes], Any]) -> None:
+    """Run the function; under uWSGI its exception ends the listening for good."""
+    try:
+        function(message)
+    except Exception:  # noqa: BLE001 - the application's own code
+        log.exception("%s raised at a message; the next one is waited for", full_name(function))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from muleteer.decorators.server import full_name, uwsgi
+from muleteer.decorators.running import runnable
+from muleteer.decorators.server import check_ours, full_name, uwsgi
 
 __all__ = [
     "cron",
@@ -33,8 +34,9 @@ def signal(num: int, *, target: str = "") -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
+        handler = runnable(function, "signal")
         if uwsgi is not None:
-            uwsgi.register_signal(num, target, function)
+            uwsgi.register_signal(num, target, handler)
         return function
 
     return register
@@ -120,7 +122,7 @@ def cron(
     """
     arguments: tuple[int | str | None, ...] = (minute, hour, day, month, dayweek)
     if isinstance(minute, str):
-        _check_ours("cron", "a crontab's line")
+        check_ours("cron", "a crontab's line")
         arguments = tuple(number for number in arguments if number is not None)
     return _raised_by(
         "add_cron", arguments, signum, target, tz=tz, overlap=overlap, catch_up=catch_up
@@ -132,6 +134,13 @@ def filemon(path: str, *, signum: int | None = None, target: str = "") -> Callab
     return _raised_by("add_file_monitor", (path,), signum, target)
 
 
+_DECORATORS = {
+    "add_timer": "timer",
+    "add_ms_timer": "mstimer",
+    "add_rb_timer": "rbtimer",
+    "add_cron": "cron",
+    "add_file_monitor": "filemon",
+}
 _DEFAULTS = {"tz": None, "overlap": "allow", "catch_up": "none"}
 
 
@@ -141,23 +150,18 @@ def _raised_by(
     """Register a handler under a free number and let `uwsgi.<source>` raise it."""
     chosen = {name: value for name, value in options.items() if value != _DEFAULTS[name]}
     for name, value in chosen.items():
-        _check_ours(source, f"{name}={value!r}")
+        check_ours(source, f"{name}={value!r}")
 
     def register(function: F) -> F:
+        handler = runnable(function, _DECORATORS[source])
         if uwsgi is not None:
             add_source = getattr(uwsgi, source)  # before a number is spent, should it be missing
             number = _free_signal_for(function) if signum is None else signum
-            uwsgi.register_signal(number, target, function)
+            uwsgi.register_signal(number, target, handler)
             add_source(number, *arguments, **chosen)
         return function
 
     return register
-
-
-def _check_ours(where: str, what: str) -> None:
-    """Say clearly that a server which is not muleteer cannot do this."""
-    if uwsgi is not None and not hasattr(uwsgi, "muleteer_version"):
-        raise RuntimeError(f"{where}: {what} is muleteer's own; this server is uWSGI")
 
 
 def get_free_signal() -> int:
@@ -177,18 +181,19 @@ def _free_signal_for(function: Callable[..., Any]) -> int:
 
 def rpc(name: str) -> Callable[[F], F]:
     """Let other nodes call the function by `name`."""
-    return _registered("register_rpc", name)
+    return _registered("rpc", "register_rpc", name)
 
 
 def erlang(name: str) -> Callable[[F], F]:
     """Let the function answer to the Erlang process name `name`."""
-    return _registered("erlang_register_process", name)
+    return _registered("erlang", "erlang_register_process", name)
 
 
-def _registered(register: str, name: str) -> Callable[[F], F]:
+def _registered(decorator: str, register: str, name: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
+        callee = runnable(function, decorator)
         if uwsgi is not None:
-            getattr(uwsgi, register)(name, function)
+            getattr(uwsgi, register)(name, callee)
         return function
 
     return decorate

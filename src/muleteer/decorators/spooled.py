@@ -12,12 +12,13 @@ Rules
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import update_wrapper
 from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 from muleteer.decorators.names import Names
-from muleteer.decorators.server import full_name, uwsgi
+from muleteer.decorators.running import runnable
+from muleteer.decorators.server import full_name, on_function, uwsgi
 from muleteer.decorators.values import (
     Storable,
     as_text,
@@ -38,6 +39,7 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Raw = TypeVar("Raw", int, Coroutine[Any, Any, int])
 
 spooler_functions: dict[str, Callable[..., Any]] = {}
 """The spooled functions by name; of two with one name, the later."""
@@ -53,6 +55,7 @@ class Spooled(Generic[P, R]):
 
     Under a server, calling it enqueues, as uWSGI's own decorator has it, and so does `.spool(…)`;
     `.f(…)` runs it here and now. Without a server calling it runs it.
+    A coroutine function is run to its end in the spooler; `.f` is the coroutine function itself.
     """
 
     __name__: str
@@ -62,6 +65,7 @@ class Spooled(Generic[P, R]):
     def __init__(self, function: Callable[P, R], returns: str) -> None:
         update_wrapper(self, function)
         self.f = function
+        self._run_f: Callable[..., Any] = runnable(function, "spool")
         self._returns = returns
         spooler_functions[function.__name__] = function
         _spooled_by_name.add(function, self)
@@ -73,7 +77,7 @@ class Spooled(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Enqueue (under a server) and return the task's path, or run (without one)."""
         if uwsgi is None:
-            return self.f(*args, **kwargs)
+            return self._run_f(*args, **kwargs)
         return self._enqueue(self._message(args, kwargs))
 
     def spool(self, message: Mapping[Any, Any] | None = None, /, **more: Storable) -> bytes:
@@ -130,8 +134,7 @@ class Spooled(Generic[P, R]):
 
     def _call(self, task: dict[str, Any]) -> Any:
         """Run the function on a task."""
-        function: Callable[..., Any] = self.f
-        return function({key: as_text(value) for key, value in task.items()})
+        return self._run_f({key: as_text(value) for key, value in task.items()})
 
 
 class SpooledCall(Spooled[P, R]):
@@ -173,8 +176,7 @@ class SpooledCall(Spooled[P, R]):
             raise ValueError(
                 f"{self.__name__} has pass_arguments=True, and the task was enqueued without it"
             )
-        function: Callable[..., Any] = self.f
-        return function(*pickle.loads(task["args"]), **pickle.loads(task["kwargs"]))
+        return self._run_f(*pickle.loads(task["args"]), **pickle.loads(task["kwargs"]))
 
 
 @overload
@@ -210,15 +212,15 @@ def spoolforever(function: Any = None, /, *, pass_arguments: bool = False) -> An
 
 
 @overload
-def spoolraw(function: Callable[P, int], /) -> Spooled[P, int]: ...
+def spoolraw(function: Callable[P, Raw], /) -> Spooled[P, Raw]: ...
 @overload
 def spoolraw(
     *, pass_arguments: Literal[True]
-) -> Callable[[Callable[P, int]], SpooledCall[P, int]]: ...
+) -> Callable[[Callable[P, Raw]], SpooledCall[P, Raw]]: ...
 @overload
 def spoolraw(
     *, pass_arguments: Literal[False] = False
-) -> Callable[[Callable[P, int]], Spooled[P, int]]: ...
+) -> Callable[[Callable[P, Raw]], Spooled[P, Raw]]: ...
 def spoolraw(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
     """Let calls be tasks; the function's SPOOL_OK, SPOOL_RETRY or SPOOL_IGNORE ends each run."""
     return _spooled(function, "", pass_arguments)
@@ -226,11 +228,11 @@ def spoolraw(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
 
 def _spooled(function: Any, returns: str, pass_arguments: bool) -> Any:
     kind = SpooledCall if pass_arguments else Spooled
-    if function is None:
-        return lambda function: kind(function, returns)
-    if not callable(function):
-        raise TypeError(f"@spool decorates a function, not {function!r}")
-    return kind(function, returns)
+
+    def decorate(function: Any) -> Any:
+        return on_function(lambda inner: kind(inner, returns), function, "spool")
+
+    return decorate if function is None else decorate(function)
 
 
 def manage_spool_request(task: Mapping[Any, Any]) -> int:

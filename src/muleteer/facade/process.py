@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import signal as unix_signals
+from typing import Any
 
+from muleteer.errors import LockTimeout, Postponed
 from muleteer.ipc.title import set_title
 from muleteer.runtime import Runtime
 
@@ -34,6 +36,37 @@ class Process:
         """
         taken = self._locks.acquire(number, timeout)
         return None if timeout is None else taken
+
+    def lock_for(self, function: object, number: int, timeout: float | None, name: str, /) -> None:
+        """Take a lock for a call of `function`; what `@lock` stands on, muleteer's own.
+
+        LockTimeout (a TimeoutError and a ValueError) names the function when it was not free
+        within `timeout` seconds. Blocks as `lock` does, but for one: where `function` is the
+        handler of the signal that this process handles, the signal waits, and the process goes on.
+        """
+        if self._locks.acquire(number, 0):
+            return
+        mine = self._locks.is_mine(number)
+        if timeout is None and not mine and self._is_on_stage(function):
+            raise Postponed(number)
+        if not self._locks.acquire(number, timeout if timeout or not mine else None):
+            holder = self._locks.owner(number)
+            raise LockTimeout(
+                f"{name}: lock {number} was not free"
+                + (f" within {timeout:g} s" if timeout else "")
+                + (f"; process {holder} holds it" if holder else "")
+            )
+
+    def _is_on_stage(self, function: object) -> bool:
+        """Is the function, or what it is wrapped in, the handler of the signal being handled?"""
+        found = self._runtime.registry.signals.get(self._runtime.stage.signum)
+        handler: Any = found.handler if found else None
+        while handler is not None:
+            handler = getattr(handler, "__func__", handler)
+            if handler is function:
+                return True
+            handler = getattr(handler, "__wrapped__", None)
+        return False
 
     def unlock(self, number: int = 0, /) -> None:
         """Give a lock back; a free one stays free.

@@ -124,6 +124,10 @@ class LockTable:
         owner = self._owners[n]
         return owner >> 32 if owner and not self._engine.is_free(n) else 0
 
+    def is_mine(self, n: int) -> bool:
+        """Does this very thread hold lock `n`?"""
+        return bool(self._owners[n] == _me.pid << 32 | get_ident() >> 12 & 0x7FFFFFFF)
+
     def _no_such_lock(self, n: int) -> LockError:
         return LockError(
             f"there is no lock {n}: this server has the locks 0 to {self.count};"
