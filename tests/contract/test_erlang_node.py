@@ -24,6 +24,7 @@ from muleteer.erlang.node import ErlangNode
 from muleteer.errors import (
     BadTerm,
     BadValue,
+    MuleteerError,
     NoAnswer,
     NodeDown,
     NodeLost,
@@ -31,7 +32,7 @@ from muleteer.errors import (
     UnknownFunction,
 )
 from muleteer.wire.distribution import Message, Op, Packets, decode_message, encode_message
-from muleteer.wire.handshake import Initiator, Local
+from muleteer.wire.handshake import Acceptor, Initiator, Local
 from muleteer.wire.terms import Atom, Charlist, Improper, Pid, Ref
 
 SECRET = COOKIE.encode()
@@ -398,13 +399,25 @@ def test_strangers_are_few_at_a_time(otp: Otp, here: Here) -> None:
 class Stranger:
     """A peer that knows the cookie and then says what it likes."""
 
-    def __init__(self, here: Here, name: str = "bad@127.0.0.1") -> None:
+    def __init__(self, here: Here, name: str = "bad@127.0.0.1", cookie: bytes = SECRET) -> None:
         self.pid = Pid(Atom(name), 1, 0, 1)
         self.ref = Ref(Atom(name), 1, (1, 2, 3))
         self._line = connection_module.dial("127.0.0.1", here.node.port, 5)
-        connection_module.shake(self._line, Initiator(Local(name, 1, SECRET, 1)), 5)
         self._packets = Packets()
         self._heard: list[Message] = []
+        side = Initiator(Local(name, 1, cookie, 1))
+        try:
+            connection_module.shake(self._line, side, 5)
+        except MuleteerError:
+            self._line.close()
+            raise
+        self._heard += [decode_message(packet) for packet in self._packets.feed(side.rest)]
+
+    def call(self, request: Ref, function: str, *arguments: Any) -> bytes:
+        """A call of a function, as erpc:call sends it."""
+        what = (Atom("erpc"), Atom("execute_call"), 4)
+        control = (29, request, self.pid, self.pid, what, [Atom("monitor")])
+        return encode_message(control, [self.ref, Atom("m"), Atom(function), list(arguments)])
 
     def say(self, *packets: bytes) -> None:
         """Send; it may have been hung up on."""
@@ -429,6 +442,100 @@ class Stranger:
     def close(self) -> None:
         """Hang up."""
         self._line.close()
+
+
+@pytest.fixture
+def stranger(here: Here) -> Iterator[Stranger]:
+    """A peer that knows the cookie, connected to our node."""
+    made = Stranger(here)
+    yield made
+    made.close()
+
+
+def test_an_unlink_is_acknowledged(here: Here, stranger: Stranger) -> None:
+    """With our pid first; a node that hears nothing keeps the link in mind."""
+    ours = here.node.pid_of("echo")
+    stranger.say(encode_message((35, 5, stranger.pid, ours)))
+    assert stranger.hear() == Message(Op.UNLINK_ID_ACK, (5, ours, stranger.pid))
+
+
+def test_a_result_that_nobody_awaits_is_not_sent(here: Here, stranger: Stranger) -> None:
+    """The caller's time was up: it ended its monitor. Other calls run meanwhile."""
+    wait, add = (Ref(stranger.pid.node, 1, (number,)) for number in (1, 2))
+    stranger.say(stranger.call(wait, "wait"))
+    stranger.say(encode_message((20, stranger.pid, stranger.pid, wait)))
+    stranger.say(stranger.call(add, "add", 1, 2))
+    assert [stranger.hear().op for _ in range(2)] == [Op.SPAWN_REPLY, Op.SPAWN_REPLY]
+    assert stranger.hear().args[2:] == (add, (stranger.ref, Atom("return"), 3))
+    here.functions.gate.set()
+    for number in range(20):
+        stranger.say(stranger.call(add, "add", number))
+        heard = [stranger.hear().args for _ in range(2)]
+        assert {args[0] for args in heard} & {add}
+        assert wait not in {args[2] for args in heard}
+
+
+def test_calls_one_after_the_other_need_one_thread(here: Here, stranger: Stranger) -> None:
+    """Threads are started when there is nobody idle, not for each call."""
+    for _ in range(50):
+        stranger.say(stranger.call(stranger.ref, "add", 1))
+        assert [stranger.hear().op for _ in range(2)] == [Op.SPAWN_REPLY, Op.MONITOR_P_EXIT]
+    assert sum(t.name == "erlang-rpc" for t in threading.enumerate()) <= 3
+
+
+def test_a_pid_of_a_third_node_is_not_answered(here: Here, stranger: Stranger) -> None:
+    """A message must not make us connect to, or speak of, a node that is not its sender's."""
+    for pid in (Pid(Atom("third@127.0.0.1"), 1, 0, 1), stranger.pid):
+        stranger.say(encode_message((6, stranger.pid, Atom(""), Atom("echo")), (pid, pid.id)))
+    assert stranger.hear() == Message(Op.SEND, (Atom(""), stranger.pid), (Atom("reply"), 1))
+    assert here.node.peers == [stranger.pid.node]
+
+
+def test_a_second_connection_of_a_peer_ends_its_first(here: Here, stranger: Stranger) -> None:
+    """It lost the first one and we have not noticed; but only who has the cookie can do that."""
+    with pytest.raises(NodeRefused, match="cookie"):
+        Stranger(here, cookie=b"wrong")
+    again = Stranger(here)
+    assert stranger.hear() is None
+    again.say(again.call(again.ref, "add", 1))
+    assert again.hear().op == Op.SPAWN_REPLY
+    assert here.node.peers == [again.pid.node]
+    again.close()
+
+
+@pytest.mark.parametrize(("theirs", "status"), [("zz", b"ok_simultaneous"), ("aa", b"nok")])
+def test_both_connecting_at_once_end_with_one_connection(
+    here: Here, epmd: Epmd, theirs: str, status: bytes
+) -> None:
+    """The greater name's connection counts, and the message takes it."""
+    name = f"{theirs}@127.0.0.1"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        known = epmd_module.Registration(theirs, port, port=epmd.port, warn=print)
+        assert known.registered.wait(5)
+        sender = threading.Thread(target=here.node.send, args=(("x", name), b"hello"))
+        sender.start()
+        ours, _ = server.accept()
+        ours.settimeout(5)
+        side = Acceptor(Local(name, 1, SECRET, 1), lambda peer: "ok")
+        greeting = ours.recv(4096)  # our node dials, and is not answered yet
+        if status == b"nok":
+            with pytest.raises(NodeRefused, match="connecting to us"):
+                Stranger(here, name)
+            ours.sendall(side.feed(greeting))
+            connection_module.shake(ours, side, 5)
+            first = Packets().feed(ours.recv(4096))[0]
+        else:
+            ours.sendall(b"\0\x04snok")
+            assert ours.recv(1) == b""  # it gave up its own connection, and waits for ours
+            winner = Stranger(here, name)
+            heard = winner.hear()
+            winner.close()
+            first = encode_message((heard.op, *heard.args), heard.payload)[4:]
+        assert decode_message(first).payload == b"hello"
+        ours.close()
+        sender.join(5)
+        known.close()
 
 
 def test_a_peer_that_breaks_the_protocol_is_hung_up_on(here: Here) -> None:
@@ -671,6 +778,18 @@ def test_the_end_of_a_node_is_the_end_of_its_connections(epmd: Epmd, tmp_path: P
     with running("brief@127.0.0.1", epmd, tmp_path) as brief:
         client = connect(brief.name, SECRET, epmd_port=epmd.port)
         brief.eval(f"{{x, '{client.identity.name}'}} ! last")
+        ends: list[str] = []
+
+        def sleep() -> None:
+            with pytest.raises(NodeLost) as caught:
+                client.rpc("timer", "sleep", [60_000], 20)
+            ends.append(str(caught.value))
+
+        sleeper = threading.Thread(target=sleep)
+        sleeper.start()
+        eventually(lambda: client._calls)
+    sleeper.join(5)
+    assert "brief@127" in ends[0]
     assert client.recv(5) == Atom("last")
     with pytest.raises(NodeLost, match="brief@127"):
         client.recv(5)

@@ -55,6 +55,8 @@ def shake(sock: socket.socket, handshake: Handshake, timeout: float) -> Peer:
         raise
     except TimeoutError:
         raise NodeLost(f"the handshake was not done within {timeout:g} s") from None
+    except ConnectionError:
+        raise _hung_up(handshake) from None
     except OSError as error:
         raise NodeLost(f"the connection broke in the handshake: {error.strerror}") from None
     return handshake.peer

@@ -36,6 +36,11 @@ def split_name(name: str) -> tuple[str, str]:
     return alive, host
 
 
+def full_name(name: str) -> str:
+    """`py@host` of `py`: without a host it is this machine's short name, as `erl -sname` has it."""
+    return name if "@" in name else f"{name}@{os.uname().nodename.partition('.')[0]}"
+
+
 def read_cookie(path: Path | None = None) -> bytes:
     """The cookie in a file, ~/.erlang.cookie by default; BadValue says why there is none."""
     path = path or Path.home() / ".erlang.cookie"

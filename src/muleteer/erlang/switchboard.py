@@ -128,11 +128,12 @@ class Switchboard:
             with self._changed:
                 self._strangers.discard(sock)
                 self._changed.notify_all()
+        made = self._add(Connection(sock, peer, self._take, side.rest))
         with self._changed:
             dialed = self._dialing.get(peer.name)
-        if dialed is not None:  # this connection is the one that counts
+        if dialed is not None:  # the connection that came in is the one that counts
             _shut(dialed)
-        self._read(self._add(Connection(sock, peer, self._take, side.rest)))
+        self._read(made)
 
     def _status(self, stranger: Peer) -> str:
         """What a caller is told who has not proven anything yet; nothing changes by it."""
