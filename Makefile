@@ -15,6 +15,7 @@ NEWEST := for p in python3.14 python3.13 python3.12 python3.11 python3; do \
 PYTHON ?= $(shell $(NEWEST))
 VENV := .venv
 REFERENCE := .venv-reference
+DECORATORS := .venv-decorators
 VERSIONED := $$("$(PYTHON)" -c 'import sys; print("python{}.{}".format(*sys.version_info))')
 BIN := $(VENV)/bin
 PIP := pip install -qq --disable-pip-version-check
@@ -74,7 +75,7 @@ bench: $(VENV)/.bench reference
 	$(BIN)/python -m benchmarks.http $(BENCH)
 
 clean:
-	rm -rf $(VENV) $(REFERENCE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(REFERENCE) $(DECORATORS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf examples/videos/videos.sqlite3 examples/videos/mytasks/*
 
@@ -108,7 +109,7 @@ $(VENV)/.bench: $(VENV)/.test
 
 # Real uWSGI is built from its PyPI package, in an environment of its own: it owns the names
 # `uwsgi` (a command) and `uwsgidecorators` (a module), and ours must not meet them.
-reference: $(REFERENCE)/.installed
+reference: $(REFERENCE)/.installed $(DECORATORS)/.installed
 
 $(REFERENCE)/.installed: pyproject.toml
 	@$(check_python)
@@ -118,6 +119,12 @@ $(REFERENCE)/.installed: pyproject.toml
 	@[ -x $(REFERENCE)/bin/python ] || "$(PYTHON)" -m venv $(REFERENCE)
 	@$(REFERENCE)/bin/$(PIP) --upgrade 'pip>=25.1'
 	@$(REFERENCE)/bin/$(PIP) --group reference
+	@touch $@
+
+# Other people's decorators: a folder and no environment, since ours have the same names.
+$(DECORATORS)/.installed: pyproject.toml $(VENV)/.test
+	@echo "fetching the decorators of PyPI into $(DECORATORS)"
+	@$(BIN)/$(PIP) --group decorators --no-deps --upgrade --target $(DECORATORS)
 	@touch $@
 
 HAS_HEADERS := import os, sys, sysconfig; \

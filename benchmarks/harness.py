@@ -8,8 +8,10 @@ Runs in: the benchmark's process.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
+import selectors
 import shutil
 import signal as unix_signals
 import socket
@@ -133,6 +135,54 @@ def is_serving(port: int) -> bool:
         return False
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process and all that descend from it have used so far.
+
+    What has ended since the last call is missing; a server that keeps its workers loses nothing.
+    """
+    parents = {int(name): _parent(name) for name in os.listdir("/proc") if name.isdigit()}
+    tree, fresh = {pid}, {pid}
+    while fresh:
+        fresh = {child for child, parent in parents.items() if parent in fresh} - tree
+        tree |= fresh
+    return sum(map(_run_time, tree))
+
+
+def _parent(pid: str) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return 0  # it ended between two looks
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def _run_time(pid: int) -> float:
+    """Seconds on a processor, of all threads: schedstat counts nanoseconds, stat only ticks."""
+    total = 0
+    try:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            total += int((thread / "schedstat").read_text().split()[0])
+    except OSError:
+        pass  # it ended between two looks
+    return total / 1e9
+
+
+def waiting_clients(port: int, clients: int, path: str = "/", *, patience: float = 0.5) -> int:
+    """How many of so many clients that keep their connection get no answer while all are there."""
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for _ in range(clients):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(request)
+            selector.register(client, selectors.EVENT_READ)
+        deadline = time.monotonic() + patience
+        while selector.get_map() and (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                selector.unregister(key.fileobj)
+                deadline = time.monotonic() + patience
+        return len(selector.get_map())
+
+
 class Program:
     """One started program and all its children; `with` ends them."""
 
@@ -172,6 +222,10 @@ class Program:
                 raise Trouble(f"{self.name} did not start: {self.last_words()}")
             time.sleep(TICK_S)
         return self
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it and its children have used so far."""
+        return cpu_seconds(self._process.pid) if self._process else 0.0
 
     def last_words(self) -> str:
         """The end of its log, on one line."""

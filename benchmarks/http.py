@@ -16,7 +16,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,17 +62,19 @@ class Row:
     post_bytes: int = 0
     keeps_alive: bool = True
     behind_nginx: bool = False
+    connections: int | None = None
 
     def contenders(self) -> Sequence[Contender]:
         """Who takes part: without keep-alive, uWSGI does so with its closing socket only."""
         if self.behind_nginx:
             return servers.BEHIND_NGINX
-        everyone = servers.CONTENDERS
-        return everyone if self.keeps_alive else [one for one in everyone if one.name != "uwsgi"]
+        closing = ("uwsgi", "uwsgi-threads") if not self.keeps_alive else ()
+        return [one for one in servers.CONTENDERS if one.name not in closing]
 
 
 ROWS = (
     Row("hello", "hello, keep-alive, bare headers"),
+    Row("two", "the same, 2 clients only", connections=2),
     Row("browser", "hello, a browser's 15 headers and cookies", headers=BROWSER),
     Row("close", "hello, no keep-alive", headers={"Connection": "close"}, keeps_alive=False),
     Row("10k", "10 KB answer", path="/10k"),
@@ -95,15 +97,20 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What one round of one server gave; `errors` counts lost connections and non-2xx/3xx."""
+    """What one round of one server gave; `errors` counts lost connections and non-2xx/3xx.
+
+    `cpu_us` is the processor time of the server's own processes for one request: it stands still
+    where the requests per second tremble, because others use the machine too.
+    """
 
     per_second: float
     p99_ms: float
     errors: int
     timeouts: int
+    cpu_us: float = 0.0
 
     @classmethod
-    def parse(cls, output: str) -> Measure:
+    def parse(cls, output: str, cpu_seconds: float = 0.0) -> Measure:
         """Read what wrk.lua printed; raises Trouble where it is not there."""
         lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
         if not lines:
@@ -111,55 +118,80 @@ class Measure:
         said: dict[str, int] = json.loads(lines[-1].removeprefix("RESULT "))
         errors = sum(said[name] for name in ("connect", "read", "write", "status"))
         per_second = said["requests"] / max(said["microseconds"], 1) * 1e6
-        return cls(per_second, said["p99_us"] / 1e3, errors, said["timeout"])
+        cpu_us = cpu_seconds * 1e6 / max(said["requests"], 1)
+        return cls(per_second, said["p99_us"] / 1e3, errors, said["timeout"], cpu_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One way to look at the measures, where more is better; the base's cell has its unit."""
+
+    title: str
+    unit: str
+    value: Callable[[Measure], float]
+
+
+SPEED = Figure("requests/s, as a ratio to uWSGI's", "/s", lambda one: one.per_second)
+THRIFT = Figure(
+    "requests per second of the server's own CPU time, as a ratio to uWSGI's",
+    "/CPU s",
+    lambda one: 1e6 / one.cpu_us if one.cpu_us else 0.0,
+)
 
 
 @dataclass(slots=True)
 class Result:
-    """A row and, by server, the measures of its rounds."""
+    """A row and, by server, the measures of its rounds and how many of its clients starve."""
 
     row: Row
     rounds: dict[str, list[Measure]]
+    waiting: dict[str, int] = field(default_factory=dict)
 
-    def speeds(self, server: str) -> list[float]:
-        """Requests per second, round by round."""
-        return [measure.per_second for measure in self.rounds[server]]
+    def values(self, server: str, figure: Figure) -> list[float]:
+        """A figure of a server, round by round."""
+        return [figure.value(measure) for measure in self.rounds[server]]
 
     def base(self) -> str | None:
         """The server that is 1.0 here, or None where uWSGI did not run."""
         return next((name for name in BASE if name in self.rounds), None)
 
-    def ratio(self, server: str) -> Spread | None:
-        """A server's speed by uWSGI's, over the rounds."""
+    def ratio(self, server: str, figure: Figure = SPEED) -> Spread | None:
+        """A server's figure by uWSGI's, over the rounds."""
         base = self.base()
-        found = harness.ratios(self.speeds(server), self.speeds(base)) if base else []
+        if base is None:
+            return None
+        found = harness.ratios(self.values(server, figure), self.values(base, figure))
         return Spread.of(found) if found else None
 
     def faults(self, server: str) -> str:
         """What went wrong for its clients, in words; nothing when nothing did."""
         errors = sum(measure.errors for measure in self.rounds[server])
         timeouts = sum(measure.timeouts for measure in self.rounds[server])
-        words = [(errors, "errors"), (timeouts, "timeouts")]
+        starving = self.waiting.get(server, 0)
+        words = [(errors, "errors"), (timeouts, "timeouts"), (starving, "clients starve")]
         return ", ".join(f"{count} {word}" for count, word in words if count)
 
-    def cell(self, server: str) -> str:
-        """One cell: the ratio and its spread, the speed where there is no ratio, and the faults."""
+    def cell(self, server: str, figure: Figure = SPEED) -> str:
+        """One cell: the ratio and its spread, the figure where there is no ratio, the faults."""
         if server not in self.rounds:
             return "-"
-        ratio = self.ratio(server)
-        text = str(ratio) if ratio else harness.thousands(Spread.of(self.speeds(server)).median)
-        if server == self.base():
-            text = f"{harness.thousands(Spread.of(self.speeds(server)).median)}/s"
+        ratio = self.ratio(server, figure)
+        text = str(ratio)
+        if ratio is None or server == self.base():
+            median = Spread.of(self.values(server, figure)).median
+            text = f"{harness.thousands(median)}{figure.unit}"
         faults = self.faults(server)
         return f"{text} **! {faults}**" if faults else text
 
 
-def render(results: Sequence[Result]) -> str:
+def render(results: Sequence[Result], figure: Figure = SPEED) -> str:
     """The table: a line per row, a column per server; uWSGI's own columns in requests/s."""
     present = {name for result in results for name in result.rounds}
     names = [one.name for one in servers.CONTENDERS if one.name in present]
-    lines = [[result.row.title, *map(result.cell, names)] for result in results]
-    return harness.table(["requests/s, as a ratio to uWSGI's", *names], lines)
+    lines = [
+        [result.row.title, *(result.cell(name, figure) for name in names)] for result in results
+    ]
+    return harness.table([figure.title, *names], lines)
 
 
 def as_json(results: Sequence[Result], load: Load) -> dict[str, Any]:
@@ -168,7 +200,9 @@ def as_json(results: Sequence[Result], load: Load) -> dict[str, Any]:
         result.row.name: {
             server: {
                 "rounds": [asdict(measure) for measure in measures],
+                "starving_clients": result.waiting.get(server, 0),
                 "ratio": asdict(ratio) if (ratio := result.ratio(server)) else None,
+                "cpu_ratio": asdict(ratio) if (ratio := result.ratio(server, THRIFT)) else None,
             }
             for server, measures in result.rounds.items()
         }
@@ -180,69 +214,79 @@ def as_json(results: Sequence[Result], load: Load) -> dict[str, Any]:
 # -- the run ---------------------------------------------------------------------------------------
 
 
-def ask(wrk: str, row: Row, port: int, load: Load) -> Measure:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A running server: whom to charge, where to ask."""
+
+    server: Program
+    port: int
+
+
+def ask(wrk: str, row: Row, target: Target, load: Load) -> Measure:
     """One round of one server."""
     headers = [word for pair in row.headers.items() for word in ("-H", ": ".join(pair))]
-    threads, connections = f"-t{load.threads}", f"-c{load.connections}"
+    threads, connections = f"-t{load.threads}", f"-c{row.connections or load.connections}"
     script = ["-s", str(harness.ROOT / "benchmarks" / "wrk.lua")]
-    url = f"http://127.0.0.1:{port}{row.path}"
+    url = f"http://127.0.0.1:{target.port}{row.path}"
     post = ["--", str(row.post_bytes)] if row.post_bytes else []
     command = [wrk, threads, connections, f"-d{load.seconds}", *script, *headers, url, *post]
     limit = load.seconds + 30
+    before = target.server.cpu_seconds()
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    used = target.server.cpu_seconds() - before
     try:
-        return Measure.parse(done.stdout + done.stderr)
+        return Measure.parse(done.stdout + done.stderr, used)
     except Trouble as error:  # the server has gone: the others' figures are still worth having
         print(f"{row.name}: {error}", file=sys.stderr)
         return Measure(per_second=0.0, p99_ms=0.0, errors=1, timeouts=0)
 
 
 @contextlib.contextmanager
-def serving(row: Row, wanted: Sequence[str], folder: Path) -> Iterator[dict[str, int]]:
-    """The row's servers, all running; their ports by name. A missing one is said and left out."""
+def serving(row: Row, wanted: Sequence[str], folder: Path) -> Iterator[dict[str, Target]]:
+    """The row's servers, all running, by name. A missing one is said and left out."""
     with contextlib.ExitStack() as stack:
-        ports: dict[str, int] = {}
+        targets: dict[str, Target] = {}
         for contender in row.contenders():
             if contender.name not in wanted:
                 continue
             try:
-                ports[contender.name] = start(contender, row, folder, stack)
+                targets[contender.name] = start(contender, row, folder, stack)
             except (Missing, Trouble) as error:
                 print(f"{row.name}: {contender.name} left out: {error}", file=sys.stderr)
-        yield ports
+        yield targets
 
 
-def start(contender: Contender, row: Row, folder: Path, stack: contextlib.ExitStack) -> int:
-    """Start one server, with nginx in front where the row has one; the port to ask."""
-    port = harness.free_port()
+def start(contender: Contender, row: Row, folder: Path, stack: contextlib.ExitStack) -> Target:
+    """Start one server, with nginx in front where the row has one."""
+    port, name = harness.free_port(), f"{row.name}-{contender.name}"
     command = contender.command(row.app, port)
-    server = Program(
-        f"{row.name}-{contender.name}", command, folder=folder, env=servers.ENVIRONMENT
-    )
+    server = Program(name, command, folder=folder, env=servers.ENVIRONMENT)
     stack.enter_context(server)
     if contender.speaks == "http":
-        server.start(lambda: harness.is_serving(port))
-        return port
+        return Target(server.start(lambda: harness.is_serving(port)), port)
     front = harness.free_port()
     nginx = servers.nginx_command(folder / f"nginx-{contender.name}", front, port)
-    proxy = stack.enter_context(Program(f"{row.name}-{contender.name}-nginx", nginx, folder=folder))
+    proxy = stack.enter_context(Program(f"{name}-nginx", nginx, folder=folder))
     server.start(lambda: True)
     proxy.start(lambda: harness.is_serving(front))
-    return front
+    return Target(server, front)
 
 
 def measure_row(wrk: str, row: Row, wanted: Sequence[str], load: Load, rounds: int) -> Result:
     """All rounds of one row, interleaved, after a warm-up of every server."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        serving(row, wanted, Path(folder)) as ports,
+        serving(row, wanted, Path(folder)) as targets,
     ):
-        for port in ports.values():
-            ask(wrk, row, port, replace(load, seconds=1))
-        result = Result(row, {name: [] for name in ports})
+        result = Result(row, {name: [] for name in targets})
+        for name, target in targets.items():
+            ask(wrk, row, target, replace(load, seconds=1))
+            if row.keeps_alive and not row.post_bytes:
+                clients = row.connections or load.connections
+                result.waiting[name] = harness.waiting_clients(target.port, clients, row.path)
         for _ in range(rounds):
-            for name, port in ports.items():
-                result.rounds[name].append(ask(wrk, row, port, load))
+            for name, target in targets.items():
+                result.rounds[name].append(ask(wrk, row, target, load))
     return result
 
 
@@ -287,13 +331,15 @@ def main() -> int:
     except (Missing, Trouble) as error:
         print(error, file=sys.stderr)
         return 1
-    print(render([result for result in results if result.rounds]))
+    for figure in (SPEED, THRIFT):
+        print(render([result for result in results if result.rounds], figure), end="\n\n")
     print(
-        f"\n{servers.WORKERS} workers each, request logs off, defaults otherwise; {options.rounds} "
+        f"{servers.WORKERS} workers each, request logs off, defaults otherwise; {options.rounds} "
         f"interleaved rounds of {options.seconds} s by wrk over {options.connections} "
         f"connections; {os.cpu_count()} processors, Python {platform.python_version()}. Cells: "
         "median (least-most) of the ratios of each round; the base is uWSGI's http11-socket, "
-        "where there is no keep-alive its http-socket."
+        "where there is no keep-alive its http-socket. A client starves when it gets no answer as "
+        "long as the others keep their connections."
     )
     return 0
 

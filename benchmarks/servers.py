@@ -78,6 +78,8 @@ ENVIRONMENT = {"PYTHONPATH": str(APPS), "PYTHONDONTWRITEBYTECODE": "1"}
 
 MULETEER = Contender("muleteer", muleteer_command("http-socket"))
 UWSGI = Contender("uwsgi", uwsgi_command("http11-socket"))
+# With keep-alive a core of its is one client's until that client leaves: 16 threads have 32 cores.
+UWSGI_THREADS = Contender("uwsgi-threads", uwsgi_command("http11-socket", "--threads", "16"))
 # Its http-socket closes after each answer and does not say so: the client must be told.
 UWSGI_CLOSING = Contender(
     "uwsgi-http",
@@ -87,6 +89,7 @@ UWSGI_CLOSING = Contender(
 CONTENDERS = (
     MULETEER,
     UWSGI,
+    UWSGI_THREADS,
     UWSGI_CLOSING,
     Contender("gunicorn-gthread", gunicorn_command("gthread")),
     Contender("gunicorn-sync", gunicorn_command("sync"), keeps_alive=False),

@@ -272,6 +272,13 @@ def watcher_stuck(why: str) -> None:
     log.error("the watcher was not told what to watch: %s", why)
 
 
+# -- the Erlang node ----------------------------------------------------------------------
+
+
+def node_listens(name: str, port: int) -> None:
+    log.info("Erlang node %s listens on port %d", name, port)
+
+
 # -- mules --------------------------------------------------------------------------------
 
 

@@ -90,6 +90,8 @@ class Runtime:
         self.seat: Seat | None = None
         self.row: Row | None = None
         self.life: Life | None = None
+        self.before_waiting: dict[int, Callable[[], None]] = {}
+        """What a thread does before it waits for another node, by its ident."""
         self.stage = _Stage()
 
     # -- who am I --------------------------------------------------------------------

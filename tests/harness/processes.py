@@ -20,7 +20,7 @@ MARK = "TEST_HARNESS_MARK"
 
 _TITLE = re.compile(
     r"^(?:\S+? ?)?(?:muleteer|uWSGI)[: ]+"
-    r"(master|zygote|worker|mule|spooler|watcher)\b(?:[ #]*(\d+))?"
+    r"(master|zygote|worker|mule|spooler|watcher|gateway)\b(?:[ #]*(\d+))?"
 )
 
 

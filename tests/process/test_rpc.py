@@ -143,6 +143,20 @@ def test_a_server_calls_itself_and_is_called_back(server: Server) -> None:
             assert evaluate(server, f"uwsgi.rpc({node!r}, 'join', 'a')") == b"a"
 
 
+def test_nested_calls_do_not_wait_for_each_other(start_server: StartServer) -> None:
+    """A worker that waits for an answer is nobody's line: another one takes the nested call."""
+    server = start_server(ini=INI.replace("processes = 2", "processes = 3"), files={"app.py": APP})
+    node = nodes(server)[0]
+    callers = [Caller() for _ in range(6)]
+    try:
+        for caller in callers * 10:
+            assert caller.call(node, b"via", [node, "join", "a"], 3.0) == b"a"
+            assert caller.call(node, b"via", [node, "via", node, "join", "a"], 3.0) == b"a"
+    finally:
+        for caller in callers:
+            caller.close()
+
+
 def test_a_busy_worker_does_not_hold_up_its_callers(server: Server) -> None:
     """A caller whose line ends at a worker that then serves a long request gets the other one."""
     node = nodes(server)[0]

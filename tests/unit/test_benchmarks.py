@@ -113,10 +113,25 @@ def test_a_cell_with_errors_is_marked(result: Result) -> None:
     assert result.cell("muleteer").endswith("**! 7 errors, 2 timeouts**")
 
 
+def test_starving_clients_are_told(result: Result) -> None:
+    """A server that serves two clients and lets thirty wait is not fast: it is said beside it."""
+    result.waiting["uwsgi"] = 30
+    assert result.cell("uwsgi") == "100/s **! 30 clients starve**"
+
+
+def test_the_cpu_time_of_a_request_is_told_beside_its_speed() -> None:
+    """More requests for a second of the server's own processors is better."""
+    measures = [Measure.parse(f"RESULT {SAID}", seconds) for seconds in (0.3, 0.6)]
+    assert [measure.cpu_us for measure in measures] == [pytest.approx(100), pytest.approx(200)]
+    found = Result(http.ROWS[0], {"muleteer": measures[:1], "uwsgi": measures[1:]})
+    assert found.ratio("muleteer", http.THRIFT) == Spread.of([pytest.approx(2.0)])
+    assert found.cell("uwsgi", http.THRIFT).startswith("5,000/CPU s")
+
+
 def test_without_uwsgi_speeds_are_told(result: Result) -> None:
     """There is nothing to divide by, so there is no ratio."""
     del result.rounds["uwsgi"]
-    assert result.cell("muleteer") == "250"
+    assert result.cell("muleteer") == "250/s"
 
 
 def test_the_closing_socket_is_the_base_where_the_other_did_not_run(result: Result) -> None:

@@ -179,7 +179,8 @@ def refuse_contradictions(settings: Settings) -> None:
         for index, address in enumerate(getattr(settings, name)):
             place = settings.where(name, index)
             _refuse_twice(addresses.setdefault(address, place), place, address)
-    if not (addresses or settings.spooler or settings.mule or settings.mules):
+    something = (settings.spooler, settings.mule, settings.mules, settings.erlang)
+    if not (addresses or any(something)):
         raise Contradiction(
             "there is nothing to do: no socket, no spooler and no mule is set;"
             " try: muleteer --http-socket :8000 --module app:application"

@@ -29,6 +29,7 @@ from muleteer.config.values import (
     read_keepalive,
     read_mode,
     read_module,
+    read_node,
     read_path_and_signal,
     read_signal_timer,
 )
@@ -414,6 +415,25 @@ class Settings:
         example="/var/lib/app/cron-state",
         path=True,
     )
+    # -- Erlang ----------------------------------------------------------------------------
+    erlang: str | None = option(
+        None,
+        "Name of our Erlang node, name@host; no host: this machine's.",
+        uwsgi="differs: it works; there it has been broken since 1.9.20",
+        read=read_node,
+        example="shop@127.0.0.1",
+    )
+    erlang_cookie: str | None = option(
+        None,
+        "Cookie of the Erlang nodes; else that of ~/.erlang.cookie.",
+        example="A-LONG-RANDOM-TEXT",
+    )
+    erlang_bind: str = option(
+        "127.0.0.1",
+        "Address on which the Erlang node listens.",
+        uwsgi="ours: loopback unless told otherwise, since all behind the handshake is clear text",
+        example="10.0.0.1",
+    )
     # -- log, names and files --------------------------------------------------------------
     disable_logging: bool = option(
         False,
@@ -611,6 +631,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "spooler": "Spooler",
         "mule": "Mules",
         "signal_timer": "Signals",
+        "erlang": "Erlang",
         "disable_logging": "Log, names and files",
         "strict": "Configuration",
         "thunder_lock": "Taken, without effect",

@@ -96,7 +96,8 @@ NAMES = (
     emperor-on-demand-ext emperor-on-demand-extension emperor-pidfile emperor-procname
     emperor-proxy-socket emperor-required-heartbeat emperor-stats emperor-stats-server
     emperor-throttle emperor-use-clone emperor-wrapper emperor-wrapper-fallback
-    emperor-wrapper-override env envdir error-page-403 error-page-404 error-page-500 eval
+    emperor-wrapper-override env envdir erlang erlang-cookie
+    error-page-403 error-page-404 error-page-500 eval
     evil-reload-on-as evil-reload-on-rss exception-handler exec-as-emperor exec-as-root
     exec-as-user exec-as-user-atexit exec-as-vassal exec-asap exec-in-jail exec-post-app
     exec-post-jail exec-pre-app exec-pre-jail extract fallback-config farm fastcgi-modifier1

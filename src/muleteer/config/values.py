@@ -18,6 +18,7 @@ __all__ = [
     "read_keepalive",
     "read_mode",
     "read_module",
+    "read_node",
     "read_path_and_signal",
     "read_signal_timer",
 ]
@@ -72,6 +73,13 @@ def read_deadline(text: str) -> float | None:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
         raise ValueError("expected seconds, or 0 for no limit")
     return float(text) or None
+
+
+def read_node(text: str) -> str:
+    """Read the name of an Erlang node: ASCII, `name` or `name@host`."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(@[A-Za-z0-9_.:-]+)?", text) or len(text) > 200:
+        raise ValueError("expected name@host, in ASCII")
+    return text
 
 
 def read_farm(text: str) -> str:

@@ -14,6 +14,8 @@ from types import ModuleType
 from typing import Any
 
 import muleteer
+from muleteer.erlang.identity import full_name
+from muleteer.facade.erlang import Erlang
 from muleteer.facade.mules import Mules
 from muleteer.facade.process import Process
 from muleteer.facade.rpc import Rpc
@@ -42,8 +44,6 @@ _NOT_YET = """
     snmp_set_community start_response suspend wait_fd_read
     wait_fd_write websocket_handshake websocket_recv websocket_recv_nb websocket_send
     websocket_send_binary
-    erlang_close erlang_connect erlang_recv_message erlang_register_process erlang_rpc
-    erlang_send_message
 """
 """What uWSGI 2.0 has (or, of Erlang, had) and this version has not."""
 
@@ -113,7 +113,7 @@ def _functions(runtime: Runtime) -> dict[str, Any]:
         Process(runtime),
         SpoolFiles(runtime),
     ]
-    parts += [Mules(runtime), Rpc(runtime)]
+    parts += [Mules(runtime), Rpc(runtime), Erlang(runtime)]
     if runtime.stores:
         parts.append(Spool(runtime))
     names = ((part, name) for part in parts for name in dir(part) if not name.startswith("_"))
@@ -143,6 +143,8 @@ def _facts(runtime: Runtime) -> dict[str, Any]:
         "SPOOL_RETRY": Spool.SPOOL_RETRY,
         "SPOOL_IGNORE": Spool.SPOOL_IGNORE,
     }
+    if settings.erlang:
+        facts["erlang_node"] = full_name(settings.erlang).encode()
     for name in ("pidfile", "mode"):
         if value := settings.opt.get(name):
             facts[name] = value

@@ -24,7 +24,7 @@ from enum import IntEnum
 
 __all__ = ["KINDS", "CoreRow", "Row", "Scoreboard", "Seat", "State"]
 
-KINDS = ("worker", "mule", "spooler", "watcher")
+KINDS = ("worker", "mule", "spooler", "watcher", "gateway")
 """The kinds of seats, in the order in which their numbers are stored."""
 
 

@@ -176,6 +176,7 @@ def _assemble(
     plan = tuple(Seat("worker", n) for n in range(1, workers + 1))
     plan += tuple(Seat("mule", n) for n in range(1, len(settings.mule_programs) + 1))
     plan += tuple(Seat("spooler", n) for n in range(1, spoolers + 1))
+    plan += (Seat("gateway", 1),) if settings.erlang else ()
     population = Population(
         workers,
         spoolers,

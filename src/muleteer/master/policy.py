@@ -66,6 +66,7 @@ class Mercies:
     mule: float = 60.0
     spooler: float = 60.0
     watcher: float = 5.0
+    gateway: float = 10.0
 
     def of(self, seat: Seat) -> float:
         """Return a seat's mercy."""

@@ -39,6 +39,9 @@ class _Lane:
 
     def open(self) -> None:
         """Take connections and signals from now on."""
+        # who waits for an answer is a busy worker, too
+        waits = self.worker.runtime.before_waiting
+        waits[threading.get_ident()] = self.engine.dismiss_lines
         for listener in self.worker.listeners:
             self.engine.listen(listener.sock, listener.protocol)
         names = self.worker.signal_names

@@ -206,5 +206,3 @@ class FrameReader:
     def is_idle(self) -> bool:
         """Is nothing here that waits for its rest?"""
         return not self._buffer
-
-

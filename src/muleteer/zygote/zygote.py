@@ -27,6 +27,7 @@ from muleteer.ipc.channels import Endpoint
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.sockets import Listener
 from muleteer.ipc.title import name_process
+from muleteer.roles.gateway import Gateway
 from muleteer.roles.mule import Mule
 from muleteer.roles.role import Role
 from muleteer.roles.spooler import Spooler
@@ -210,6 +211,8 @@ class Zygote:
     def _make_role(self, row: Row) -> Role:
         if row.seat.kind == "spooler":
             return Spooler(self.runtime, row)
+        if row.seat.kind == "gateway":
+            return Gateway(self.runtime, row)
         if row.seat.kind == "mule":
             return Mule(self.runtime, row, self.programs[row.seat.id - 1])
         if row.seat.kind == "watcher":

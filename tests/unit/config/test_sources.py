@@ -102,7 +102,12 @@ def test_the_names_of_all_options_can_be_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("word", "way_out"),
-    [("--stop", "kill -INT"), ("--reload", "kill -HUP"), ("--ping", "muleteer ping"), ("--extract", "not there")],
+    [
+        ("--stop", "kill -INT"),
+        ("--reload", "kill -HUP"),
+        ("--ping", "muleteer ping"),
+        ("--extract", "not there"),
+    ],
 )
 def test_a_command_of_uwsgi_does_not_start_a_server(word: str, way_out: str) -> None:
     """What asks uWSGI for something else is refused with what to do instead."""
