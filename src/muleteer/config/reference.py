@@ -25,7 +25,7 @@ usage: muleteer app.ini
        muleteer --ini app.ini [--option value | --option=value | -o value] ...
        muleteer --http-socket :8000 --module app:application -p 4
        muleteer ping ADDRESS                  is a server there?
-       muleteer signal ADDRESS NUMBER         raise a signal in a running server
+       muleteer signal ADDRESS NUMBER         raise a signal there
        muleteer rpc ADDRESS FUNCTION ARG ...  call a function, print its result
 
 A Python application server with background tasks. Options are written alike
