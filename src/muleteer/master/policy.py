@@ -195,13 +195,18 @@ def _end_patience(roster: Roster, now: float, mercies: Mercies, decision: Decisi
 
 
 def _patience(roster: Roster, child: ChildHandle, mercies: Mercies) -> tuple[str, float] | None:
+    if child.phase in (Phase.ASKED, Phase.RETIRING) and _is_nobodys(roster, child):
+        return "orphaned", ORPHAN_PATIENCE_S
     if child.phase is Phase.RETIRING:
         return "mercy", mercies.of(child.seat)
-    if child.phase is Phase.ASKED and roster.zygote_by_pid(child.zygote) is None:
-        return "orphaned", ORPHAN_PATIENCE_S
     if child.phase in (Phase.ASKED, Phase.FORKED):
         return "start", START_PATIENCE_S
     return None
+
+
+def _is_nobodys(roster: Roster, child: ChildHandle) -> bool:
+    """Was it asked of a zygote that died before it forked it?"""
+    return not child.pid and roster.zygote_by_pid(child.zygote) is None
 
 
 # -- stopping ---------------------------------------------------------------------------

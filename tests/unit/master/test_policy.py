@@ -277,6 +277,22 @@ def test_mercy_ends_in_one_kill() -> None:
     assert world.killed == [child.row]
 
 
+def test_a_child_that_was_never_forked_is_not_waited_for() -> None:
+    """A zygote may die between the order and the fork; a reload or a stop then needs no mercy."""
+    world = World((Seat("worker", 1),))
+    world.settle()
+    world.loaded()
+    world.settle()
+    (asked,) = world.roster.children
+    world.roster.zygotes.clear()
+    world.roster.mode = Mode.STOPPING
+    world.settle()
+    assert asked.phase is Phase.RETIRING
+    world.now += policy.ORPHAN_PATIENCE_S
+    world.settle()
+    assert world.killed == [asked.row]
+
+
 def test_start_that_takes_too_long_ends_in_one_kill() -> None:
     """A child that never says that it is ready is killed."""
     world = World()
