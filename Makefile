@@ -49,7 +49,7 @@ help:
 	@echo "make test-unit  only tests/unit: a few seconds"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff lay out the code"
-	@echo "make bench      requests per second beside uWSGI, gunicorn and granian"
+	@echo "make bench      how fast, beside uWSGI, gunicorn and granian"
 	@echo "make clean      remove everything that the above made"
 
 demo: $(VENV)/.demo
@@ -73,6 +73,7 @@ format: $(VENV)/.test
 bench: $(VENV)/.bench reference
 	@command -v wrk >/dev/null || { $(call apt,wrk); }
 	$(BIN)/python -m benchmarks.http $(BENCH)
+	$(BIN)/python -m benchmarks.primitives $(BENCH_PRIMITIVES)
 
 clean:
 	rm -rf $(VENV) $(REFERENCE) $(DECORATORS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -80,6 +80,14 @@ def thousands(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
+def duration(seconds: float) -> str:
+    """A time as a person reads it: 0.00000107 is 1.07 µs."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
 def chosen(names: Iterable[str], wanted: str | None) -> list[str]:
     """The names that a comma-separated choice asks for, in their own order; all without one."""
     known = list(names)

@@ -29,12 +29,22 @@ class Contender:
     speaks: str = "http"
 
 
+def muleteer_program() -> list[str]:
+    """Ours."""
+    return [find_program("muleteer", install="`make bench` installs it")]
+
+
+def uwsgi_program() -> list[str]:
+    """Real uWSGI, with the packages it was installed beside."""
+    program = find_uwsgi()
+    return [program, "--virtualenv", str(Path(program).parent.parent), "--die-on-term"]
+
+
 def muleteer_command(option: str) -> Callable[[str, int], list[str]]:
     """Ours, listening with that option."""
 
     def command(app: str, port: int) -> list[str]:
-        program = find_program("muleteer", install="`make bench` installs it")
-        return [program, *COMMON, *_served(app, option, port)]
+        return [*muleteer_program(), *COMMON, *_served(app, option, port)]
 
     return command
 
@@ -43,9 +53,7 @@ def uwsgi_command(option: str, *more: str) -> Callable[[str, int], list[str]]:
     """Real uWSGI, listening with that option."""
 
     def command(app: str, port: int) -> list[str]:
-        program = find_uwsgi()
-        home = ("--virtualenv", str(Path(program).parent.parent), "--die-on-term")
-        return [program, *COMMON, *home, *more, *_served(app, option, port)]
+        return [*uwsgi_program(), *COMMON, *more, *_served(app, option, port)]
 
     return command
 

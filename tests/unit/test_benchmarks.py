@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmarks import harness, http
+from benchmarks import harness, http, primitives
 from benchmarks.harness import Missing, Spread, Trouble
 from benchmarks.http import Load, Measure, Result
 
@@ -78,6 +78,15 @@ def test_a_table_is_markdown() -> None:
 def test_a_number_is_written_for_people(number: float, words: str) -> None:
     """Large ones with commas, small ones with three digits."""
     assert harness.thousands(number) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(2.5, "2.5 s"), (0.0131, "13.1 ms"), (1.07e-6, "1.07 µs"), (1.18e-7, "118 ns"), (0, "0 ns")],
+)
+def test_a_time_is_written_in_its_own_unit(seconds: float, words: str) -> None:
+    """From nanoseconds to seconds, with three digits."""
+    assert harness.duration(seconds) == words
 
 
 def test_a_choice_keeps_its_own_order_and_refuses_what_is_not_there() -> None:
@@ -165,3 +174,52 @@ def test_a_browser_sends_fifteen_headers() -> None:
 def test_each_row_has_a_name_of_its_own() -> None:
     """`--rows` could not tell them apart otherwise."""
     assert len({row.name for row in http.ROWS}) == len(http.ROWS)
+
+
+# -- primitives ------------------------------------------------------------------------------------
+
+
+def primitive(figure: str = "median") -> primitives.Result:
+    row = primitives.Row("call", "a call", lambda node: {}, figure)
+    result = primitives.Result(row)
+    for ours, base in ((1e-6, 2e-6), (2e-6, 8e-6), (1e-6, 3e-6)):
+        result.add("muleteer", {"median": ours, "p99": 10 * ours})
+        result.add("uwsgi", {"median": base, "p99": 10 * base})
+    return result
+
+
+def test_half_the_time_is_twice_as_fast() -> None:
+    """uWSGI's seconds by ours of the same round: more is better for us."""
+    assert primitive().ratio() == Spread(2.0, 3.0, 4.0)
+    assert primitive().cells() == ["a call", "3.00 (2.00-4.00)", "1 µs", "3 µs"]
+
+
+def test_a_row_takes_its_own_figure_of_a_probe() -> None:
+    """Two rows can share a probe: one its middle, the other its p99."""
+    assert primitive("p99").cells()[2:] == ["10 µs", "30 µs"]
+
+
+def test_what_a_server_cannot_do_has_no_ratio() -> None:
+    """uWSGI refuses a message of 1 MB: our time stands alone."""
+    result = primitives.Result(primitives.ROWS[0])
+    result.add("muleteer", {"median": 0.5})
+    result.add("uwsgi", {})
+    assert result.cells()[1:] == ["-", "500 ms", "-"]
+    assert primitives.as_json([result])["rows"][result.row.name]["seconds"] == {"muleteer": [0.5]}
+
+
+def test_jitter_is_how_far_a_pause_is_from_the_period() -> None:
+    """Each timer has its own pauses; early is as wrong as late."""
+    ticks = [(1, 10.0), (2, 10.5), (1, 11.0), (2, 11.25), (1, 12.0)]
+    assert primitives.jitter(ticks, 1.0) == {"median": 0.25}
+
+
+def test_one_tick_tells_nothing_of_jitter() -> None:
+    """A pause has two ends."""
+    assert primitives.jitter([(1, 10.0), (2, 11.0)], 1.0) == {}
+
+
+def test_each_primitive_has_a_name_of_its_own() -> None:
+    """`--rows` could not tell them apart otherwise."""
+    names = [row.name for row in (*primitives.ROWS, primitives.TIMER_ROW, primitives.MANY_ROW)]
+    assert len(set(names)) == len(names)
