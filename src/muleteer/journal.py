@@ -183,6 +183,14 @@ def child_died(seat: str, pid: int, how: str, delay_s: float) -> None:
     )
 
 
+def recycled(seat: str, why: str) -> None:
+    log.info("%s has done enough (%s) and leaves for a new one", seat, why)
+
+
+def too_large(seat: str, pid: int, what: str, doing: str) -> None:
+    log.error("%s (pid: %d) has %s, killed while it runs %s", seat, pid, what, doing)
+
+
 def mercy_ended(seat: str, pid: int, mercy_s: float) -> None:
     log.warning("%s (pid: %d) did not leave within its mercy of %g s: killed", seat, pid, mercy_s)
 

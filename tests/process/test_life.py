@@ -246,7 +246,8 @@ def test_reload_with_a_broken_ini_keeps_the_old_generation(server: Server) -> No
 
 def test_max_requests_recycles_a_worker_and_loses_no_request(start_server: StartServer) -> None:
     """A worker leaves after max-requests; every request meanwhile is answered."""
-    ini = INI.replace("processes = 2", "processes = 1") + "max-requests = 10\n"
+    ini = INI.replace("processes = 2", "processes = 1")
+    ini += "max-requests = 10\nmin-worker-lifetime = 0\n"
     server = start_server(ini=ini, files={"app.py": apps.PID, "spool/": ""})
     pids = {pid_of(server) for _ in range(35)}
     assert 3 <= len(pids) <= 5

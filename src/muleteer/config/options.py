@@ -177,6 +177,60 @@ class Settings:
         check=not_negative,
         example="10000",
     )
+    max_requests_delta: int = option(
+        0,
+        "Requests more for each next worker, so that they are not replaced all at once.",
+        check=not_negative,
+        example="100",
+    )
+    min_worker_lifetime: float = option(
+        10.0,
+        "Seconds before which max-requests and reload-on-rss replace no worker.",
+        check=not_negative,
+    )
+    max_worker_lifetime: float = option(
+        0.0,
+        "Seconds after which a worker is replaced, one at a time; 0 for never.",
+        check=not_negative,
+        example="3600",
+    )
+    max_worker_lifetime_delta: float = option(
+        0.0,
+        "Seconds more for each next worker.",
+        check=not_negative,
+        example="60",
+    )
+    reload_on_rss: int = option(
+        0,
+        "Megabytes of resident memory with which a worker is replaced after its request.",
+        check=not_negative,
+        example="512",
+    )
+    reload_on_as: int = option(
+        0,
+        "The same for its address space.",
+        check=not_negative,
+        example="4096",
+    )
+    evil_reload_on_rss: int = option(
+        0,
+        "Megabytes of resident memory with which a worker is killed in the middle of a request.",
+        uwsgi="differs: an idle worker is asked to leave; there it is killed, too",
+        check=not_negative,
+        example="1024",
+    )
+    evil_reload_on_as: int = option(
+        0,
+        "The same for its address space.",
+        uwsgi="differs: an idle worker is asked to leave; there it is killed, too",
+        check=not_negative,
+        example="8192",
+    )
+    mem_collector_freq: float = option(
+        3.0,
+        "Seconds between two looks at the memory for the evil options.",
+        check=positive,
+    )
     worker_reload_mercy: float = option(
         60.0,
         "Seconds a worker has to finish at a stop or reload before it is killed.",
@@ -355,6 +409,27 @@ class Settings:
         False,
         "Run tasks in the order of their priority and their names.",
     )
+    spooler_max_lifetime: float = option(
+        0.0,
+        "Seconds after which a spooler is replaced, between two tasks; 0 for never.",
+        uwsgi="ours",
+        check=not_negative,
+        example="3600",
+    )
+    spooler_reload_on_rss: int = option(
+        0,
+        "Megabytes of resident memory with which a spooler is replaced after its task.",
+        uwsgi="ours",
+        check=not_negative,
+        example="512",
+    )
+    spooler_evil_reload_on_rss: int = option(
+        0,
+        "Megabytes of resident memory with which a spooler is killed in the middle of a task.",
+        uwsgi="ours",
+        check=not_negative,
+        example="1024",
+    )
     spooler_quiet: bool = option(
         False,
         "Do not log each task.",
@@ -377,6 +452,34 @@ class Settings:
         "Name of a group of mules and their numbers.",
         read=read_farm,
         example="video:1,2",
+    )
+    mule_max_messages: int = option(
+        0,
+        "Messages after which a mule is replaced; 0 for never.",
+        uwsgi="ours",
+        check=not_negative,
+        example="1000",
+    )
+    mule_max_lifetime: float = option(
+        0.0,
+        "Seconds after which a mule is replaced, between two messages; 0 for never.",
+        uwsgi="ours",
+        check=not_negative,
+        example="3600",
+    )
+    mule_reload_on_rss: int = option(
+        0,
+        "Megabytes of resident memory with which a mule is replaced after its message.",
+        uwsgi="ours",
+        check=not_negative,
+        example="512",
+    )
+    mule_evil_reload_on_rss: int = option(
+        0,
+        "Megabytes of resident memory with which a mule is killed in the middle of a message.",
+        uwsgi="ours",
+        check=not_negative,
+        example="1024",
     )
     # -- signals ---------------------------------------------------------------------------
     signal_timer: tuple[str, ...] = option(

@@ -12,12 +12,12 @@ import struct
 import time
 from typing import Any
 
+from muleteer.ipc.memory import memory_of
 from muleteer.ipc.scoreboard import Row, State
 from muleteer.runtime import Runtime
 
 __all__ = ["Workers"]
 
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TCP_INFO_UNACKED = 24
 """Where `struct tcp_info` has, for a listening socket, how many connections wait in its queue."""
 
@@ -71,7 +71,8 @@ class Workers:
 
     def mem(self) -> tuple[int, int]:
         """Return this process's resident and virtual memory in bytes; (0, 0) where unknown."""
-        return _memory(os.getpid())
+        memory = memory_of(os.getpid())
+        return memory.rss, memory.vsz
 
     def listen_queue(self, number: int = 0, /) -> int:
         """Return how many connections wait to be accepted on a listening socket (the first is 0).
@@ -105,7 +106,7 @@ def _described(number: int, row: Row | None) -> dict[str, Any]:
     exceptions = sum(core.exceptions for core in row.cores) if row else 0
     microseconds = sum(core.microseconds for core in row.cores) if row else 0
     pid = row.pid if row else 0
-    rss, vsz = _memory(pid) if pid else (0, 0)
+    rss, vsz = memory_of(pid) if pid else (0, 0)
     return {
         "id": number,
         "pid": pid,
@@ -146,13 +147,3 @@ def _status(row: Row | None) -> bytes:
     if row.current_signal >= 0:
         return b"sig%d" % row.current_signal
     return b"busy" if row.busy else b"idle"
-
-
-def _memory(pid: int) -> tuple[int, int]:
-    """Read from /proc, which only Linux has."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            vsz, rss = file.read().split()[:2]
-    except (OSError, ValueError):
-        return 0, 0
-    return int(rss) * _PAGE_BYTES, int(vsz) * _PAGE_BYTES

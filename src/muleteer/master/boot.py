@@ -26,15 +26,13 @@ from muleteer.ipc.sockets import close as close_listener
 from muleteer.ipc.targets import Farm, Population
 from muleteer.ipc.title import name_process
 from muleteer.master.master import Master, Shared
+from muleteer.master.policy import CHILDREN_PER_SEAT
 from muleteer.runtime import Runtime
 from muleteer.spool.directory import DirectoryStore
 from muleteer.spool.store import Store
 from muleteer.zygote import zygote
 
 __all__ = ["serve"]
-
-_SPARE_GENERATIONS = 3
-"""Rows per seat: the serving child, its successor, and one that still has mercy."""
 
 
 def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
@@ -186,7 +184,7 @@ def _assemble(
     )
     switchboard = Switchboard(population, settings.spooler)
     seats = len(plan) + 1  # and the watcher's, should anything be watched
-    scoreboard = Scoreboard(rows=seats * _SPARE_GENERATIONS, cores=settings.threads)
+    scoreboard = Scoreboard(rows=seats * CHILDREN_PER_SEAT, cores=settings.threads)
     locks = LockTable(settings.locks)
 
     def fork_zygote(

@@ -58,6 +58,20 @@ class Children:
             except ProcessLookupError:
                 pass  # its death is on its way to us
 
+    def retire(self, action: policy.Retire) -> None:
+        """Ask a child to leave; a child that had time and is asked again has its mercy from now."""
+        child = action.child
+        if child.unhurried:
+            child.since = time.monotonic()
+        self.hear(child, Event.RETIRE)
+        child.unhurried = action.unhurried
+        self.send(child, unix_signals.SIGTERM)
+
+    def end(self, child: ChildHandle) -> None:
+        """Send a child SIGKILL."""
+        self.hear(child, Event.KILL)
+        self.send(child, unix_signals.SIGKILL)
+
     def kill(self, action: policy.KillChild) -> None:
         """Send a child SIGKILL, and say why."""
         child = action.child
@@ -65,8 +79,7 @@ class Children:
             journal.mercy_ended(str(child.seat), child.pid, action.seconds)
         elif action.why == "start":
             journal.start_too_slow(str(child.seat), child.pid, action.seconds)
-        self.hear(child, Event.KILL)
-        self.send(child, unix_signals.SIGKILL)
+        self.end(child)
         if not (child.pid or self.row(child).pid):
             self.bury(child)
 
@@ -85,6 +98,7 @@ class Children:
         """A child said that it leaves by its own decision."""
         child = self._roster.child_by_row(row)
         if child is not None and child.pid == pid:
+            child.unhurried = child.unhurried or child.counts
             self.hear(child, Event.RETIRE)
 
     def hear(self, child: ChildHandle, event: Event) -> None:

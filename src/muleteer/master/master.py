@@ -30,8 +30,9 @@ from muleteer.master.control import Command, UnixSignals
 from muleteer.master.cronstate import state_file
 from muleteer.master.deadlines import Deadlines
 from muleteer.master.generations import ForkZygote, Generations
-from muleteer.master.roster import ChildHandle, Event, Mode, Phase, Roster, ZygotePhase
+from muleteer.master.roster import ChildHandle, Mode, Phase, Roster, ZygotePhase
 from muleteer.master.router import Router, option_sources
+from muleteer.master.weights import Weights
 
 __all__ = ["Master", "Shared"]
 
@@ -61,6 +62,7 @@ class Master:
         self.children = Children(self.roster, shared.scoreboard, shared.switchboard)
         self.router = Router(shared.switchboard, shared.scoreboard, state_file(settings))
         self.deadlines = Deadlines(shared.scoreboard)
+        self.weights = Weights()
         self.signals = UnixSignals()
         self.exit_code: int = ExitCode.OK
         self._finished = False
@@ -91,6 +93,7 @@ class Master:
                 key.data()
             self.router.send_due()
             self._check_deadlines()
+            self._check_weights()
         journal.stopped()
         return self.exit_code
 
@@ -98,7 +101,9 @@ class Master:
         """Do what the policy says until it says nothing more; returns when to ask it again."""
         while not self._finished:
             self._give_up_if_nothing_loads()
-            decision = policy.decide(self.roster, time.monotonic(), self._mercies())
+            decision = policy.decide(
+                self.roster, time.monotonic(), self._mercies(), self._lifetimes()
+            )
             for action in decision.actions:
                 self._do(action)
             if not decision.actions:
@@ -106,7 +111,8 @@ class Master:
         return None
 
     def _timeout(self, wake_at: float | None) -> float | None:
-        times = [wake_at, self.router.next_due(), self._next_deadline_check()]
+        weighing = self.weights.next_check(self.generations.settings)
+        times = [wake_at, self.router.next_due(), self._next_deadline_check(), weighing]
         known = [when for when in times if when is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
@@ -118,6 +124,15 @@ class Master:
             spooler=chosen.spooler_reload_mercy,
         )
 
+    def _lifetimes(self) -> policy.Lifetimes:
+        chosen = self.generations.settings
+        return policy.Lifetimes(
+            worker=chosen.max_worker_lifetime,
+            worker_delta=chosen.max_worker_lifetime_delta,
+            mule=chosen.mule_max_lifetime,
+            spooler=chosen.spooler_max_lifetime,
+        )
+
     # -- doing ---------------------------------------------------------------------------
 
     def _do(self, action: policy.Action) -> None:
@@ -127,8 +142,7 @@ class Master:
             case policy.Spawn():
                 self.children.spawn(action.seat, self.generations.order)
             case policy.Retire():
-                self.children.hear(action.child, Event.RETIRE)
-                self.children.send(action.child, unix_signals.SIGTERM)
+                self.children.retire(action)
             case policy.KillChild():
                 self.children.kill(action)
             case policy.KillZygote():
@@ -270,11 +284,25 @@ class Master:
                 self.children.send(child, unix_signals.SIGUSR2)
             else:
                 journal.harakiri_done(seat, child.pid)
-                self.children.hear(child, Event.KILL)
-                self.children.send(child, unix_signals.SIGKILL)
+                self.children.end(child)
 
     def _doing(self, child: ChildHandle, what: str) -> str:
         return self.children.row(child).doing or what
+
+    # -- memory --------------------------------------------------------------------------
+
+    def _check_weights(self) -> None:
+        """Let an idle child that is too large leave, and kill one that works."""
+        chosen, now = self.generations.settings, time.monotonic()
+        for found in self.weights.overweight(chosen, self.roster.children, now):
+            child, row = found.child, self.children.row(found.child)
+            if row.busy:
+                doing = row.doing or "a request"
+                journal.too_large(str(child.seat), child.pid, found.what, doing)
+                self.children.end(child)
+            elif child.counts:
+                journal.recycled(str(child.seat), found.what)
+                self.children.retire(policy.Retire(child, unhurried=True))
 
 
 def _follow_zone(zone: str | None) -> None:

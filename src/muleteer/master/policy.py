@@ -9,6 +9,8 @@ Rules:
    successor is forked.
 3. A child that dies young is not reborn in a hot loop; one that lived is reborn at once.
 4. Every wait has an end: a start that takes too long and a mercy that passes end in one SIGKILL.
+5. Recycling hurries nobody: a child that has done enough finishes what it does, however long that
+   takes, until a stop or a reload asks it too, or two others of its seat are still leaving.
 
 Runs in: the master.
 """
@@ -36,6 +38,7 @@ __all__ = [
     "Finish",
     "KillChild",
     "KillZygote",
+    "Lifetimes",
     "Mercies",
     "Retire",
     "Spawn",
@@ -43,6 +46,9 @@ __all__ = [
     "decide",
     "note_death",
 ]
+
+CHILDREN_PER_SEAT = 3
+"""The one that serves, its successor, and one that still leaves: as many rows as there are."""
 
 YOUNG_S = 5.0
 """A child that dies younger than this counts as one that could not live."""
@@ -74,6 +80,22 @@ class Mercies:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """Seconds after which a child is replaced, by kind; 0 for never."""
+
+    worker: float = 0.0
+    worker_delta: float = 0.0
+    mule: float = 0.0
+    spooler: float = 0.0
+
+    def of(self, seat: Seat) -> float:
+        """Return a seat's lifetime: each next worker's is longer by the delta."""
+        if seat.kind == "worker" and self.worker:
+            return self.worker + self.worker_delta * (seat.id - 1)
+        return float(getattr(self, seat.kind, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
 class StartZygote:
     """Fork a zygote; `replaces` means: of the serving generation, whose own died."""
 
@@ -90,9 +112,10 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Ask a child to leave."""
+    """Ask a child to leave, within its mercy or, unhurried, when its work is done."""
 
     child: ChildHandle
+    unhurried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +167,9 @@ class Decision:
         self.wake_at = when if self.wake_at is None else min(self.wake_at, when)
 
 
-def decide(roster: Roster, now: float, mercies: Mercies) -> Decision:
+def decide(
+    roster: Roster, now: float, mercies: Mercies, lifetimes: Lifetimes | None = None
+) -> Decision:
     """Say what is to be done at this moment."""
     decision = Decision()
     _end_patience(roster, now, mercies, decision)
@@ -153,8 +178,11 @@ def decide(roster: Roster, now: float, mercies: Mercies) -> Decision:
         return decision
     _start_generations(roster, now, decision)
     _empty_unplanned(roster, decision)
+    _hurry(roster, decision)
     for seat in roster.plan:
         _fill(roster, seat, now, decision)
+    if lifetimes is not None:
+        _end_lives(roster, now, lifetimes, decision)
     _dismiss_old(roster, decision)
     if not decision.actions and roster.announced != roster.generation and _complete(roster):
         decision.actions.append(Announce())
@@ -198,7 +226,7 @@ def _patience(roster: Roster, child: ChildHandle, mercies: Mercies) -> tuple[str
     if child.phase in (Phase.ASKED, Phase.RETIRING) and _is_nobodys(roster, child):
         return "orphaned", ORPHAN_PATIENCE_S
     if child.phase is Phase.RETIRING:
-        return "mercy", mercies.of(child.seat)
+        return None if child.unhurried else ("mercy", mercies.of(child.seat))
     if child.phase in (Phase.ASKED, Phase.FORKED):
         return "start", START_PATIENCE_S
     return None
@@ -217,7 +245,7 @@ def _stop(roster: Roster, decision: Decision) -> None:
     for child in roster.children:
         if now_at_once and child.phase is not Phase.KILLED:
             decision.actions.append(KillChild(child, "now", 0.0))
-        elif child.counts:
+        elif child.counts or child.unhurried:
             decision.actions.append(Retire(child))
     for zygote in roster.zygotes:
         if zygote.phase is ZygotePhase.LOADING:
@@ -266,6 +294,29 @@ def _empty_unplanned(roster: Roster, decision: Decision) -> None:
     decision.actions.extend(Retire(child) for child in unplanned)
 
 
+def _hurry(roster: Roster, decision: Decision) -> None:
+    """Give mercy to those who leave unhurried where a reload, or their seat's third, waits."""
+    for child in roster.children:
+        others = sum(not other.counts for other in roster.at(child.seat)) - 1
+        if child.unhurried and (child.generation < roster.generation or others):
+            decision.actions.append(Retire(child))
+
+
+def _end_lives(roster: Roster, now: float, lifetimes: Lifetimes, decision: Decision) -> None:
+    """Replace one child that is old enough, if nobody is just being replaced."""
+    if decision.actions or any(c.phase in (Phase.ASKED, Phase.FORKED) for c in roster.children):
+        return
+    for child in roster.children:
+        lifetime = lifetimes.of(child.seat)
+        alone = len(list(roster.at(child.seat))) == 1  # else its predecessor still works
+        if not lifetime or child.phase is not Phase.READY or not alone:
+            continue
+        if now >= child.born + lifetime:
+            decision.actions.append(Retire(child, unhurried=True))
+            return
+        decision.later(child.born + lifetime)
+
+
 def _fill(roster: Roster, seat: Seat, now: float, decision: Decision) -> None:
     here = list(roster.at(seat))
     current = next((c for c in here if c.counts and c.generation == roster.generation), None)
@@ -279,6 +330,8 @@ def _fill(roster: Roster, seat: Seat, now: float, decision: Decision) -> None:
     if seat.kind != "worker" and here:  # one process per channel reader: the old one leaves first
         decision.actions.extend(Retire(child) for child in old)
         return
+    if len(here) >= CHILDREN_PER_SEAT:
+        return  # those who leave have their mercy; a death is heard of
     history = roster.seat_history(seat)
     if now < history.not_before:
         decision.later(history.not_before)

@@ -93,6 +93,8 @@ class ChildHandle:
     born: float
     pid: int = 0
     phase: Phase = Phase.ASKED
+    unhurried: bool = False
+    """It leaves because it has done enough, not because anybody waits: it may finish its work."""
 
     def hear(self, event: Event, now: float) -> None:
         """Go to the next phase by the table."""

@@ -87,6 +87,7 @@ class Mule(Role):
         with self.runtime.deadline(self.harakiri, doing=describe_message(message)):
             for take in hooks:
                 self.run_hook("mule message hook", partial(self._hand_over, take, message))
+        self.recycle_if_due()
 
     def _hand_over(self, take: Callable[[bytes], object], message: bytes) -> None:
         with self.runtime.around():

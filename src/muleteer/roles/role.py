@@ -28,6 +28,7 @@ from muleteer.ipc.channels import SignalPipe
 from muleteer.ipc.loop import Loop
 from muleteer.ipc.scoreboard import Row, Seat
 from muleteer.roles.postponed import PostponedSignals
+from muleteer.roles.recycling import Recycling, limits_of
 from muleteer.runtime import Runtime
 
 __all__ = ["Role"]
@@ -58,7 +59,8 @@ class Role:
         self.loop = Loop()
         self.leaving = False
         self._asked_to_leave = False
-        self._recycling = False
+        self._recycling: Recycling | None = None
+        self._leaves_for_successor = False
         self.postponed = PostponedSignals(runtime.locks)
         self.signal_names: tuple[str, ...] = ()
         self.mail_names: tuple[str, ...] = ()
@@ -98,6 +100,8 @@ class Role:
     def run(self) -> int:
         """Live; returns the exit code."""
         journal.identify(f"{self.seat.kind} {self.seat.id}")
+        limits = limits_of(self.settings, self.seat)
+        self._recycling = Recycling(limits) if limits else None
         self._hear_unix_signals()
         self.loop.watch(self.switchboard.lifeline.read_fd, self._master_died)
         try:
@@ -128,13 +132,26 @@ class Role:
             self.postponed.give_back()
             self.retire()
 
-    def leave_for_successor(self) -> None:
+    @property
+    def work_done(self) -> int:
+        """How many pieces of work this child has done: tasks or messages."""
+        return self.row.tasks
+
+    def recycle_if_due(self) -> None:
+        """Between two pieces of work: leave if enough is done. Any thread may ask."""
+        if self._recycling is not None and not self._leaves_for_successor:
+            why = self._recycling.due(self.work_done)
+            if why is not None:
+                self.leave_for_successor(why)
+
+    def leave_for_successor(self, why: str) -> None:
         """Leave by our own decision.
 
         The master may fork the successor at once. Any thread may ask.
         """
-        if not self._recycling:
-            self._recycling = True
+        if not self._leaves_for_successor:
+            self._leaves_for_successor = True
+            journal.recycled(str(self.seat), why)
             self.runtime.tell_master("retiring", row=self.row.index)
             os.kill(
                 os.getpid(), unix_signals.SIGTERM
@@ -220,12 +237,14 @@ class Role:
                 journal.signal_skipped(signum, str(error))
             except Exception:  # noqa: BLE001 - the application's own code
                 journal.signal_failed(signum)
+        self.recycle_if_due()
 
     def wait(self, fds: Sequence[int], timeout_s: float | None) -> list[int]:
         """Wait inside a call of the application (`mule_get_msg`, `signal_wait`).
 
         Raises `Retire` when we were asked to leave: between two messages is where a mule may go.
         """
+        self.recycle_if_due()
         poll = select.poll()
         ours = self.leave_fds
         for fd in (*fds, *ours):

@@ -133,9 +133,7 @@ class Spooler(Role):
         if outcome is Outcome.OK and not self.settings.spooler_quiet:
             journal.task_done(name, time.monotonic() - started)
         self._settle(task, outcome, name)
-        limit = self.settings.spooler_max_tasks
-        if limit and self.row.tasks >= limit:
-            self.leave_for_successor()
+        self.recycle_if_due()
 
     def _outcome(self, task: Task, name: str) -> Outcome:
         hook = self.registry.hooks.get("spooler")

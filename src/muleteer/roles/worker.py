@@ -149,10 +149,14 @@ class Worker(Role):
         """Signal handlers in a worker are under the requests' deadline, as in uWSGI."""
         return self.settings.harakiri
 
+    @property
+    def work_done(self) -> int:
+        """Requests; signals do not count."""
+        return self.row.requests
+
     def _after_request(self) -> None:
-        limit = self.settings.max_requests
-        if limit and self.row.requests >= limit:
-            self.leave_for_successor()
+        if self._recycling is not None:
+            self.recycle_if_due()
         hook = self.registry.hooks.get("after_req_hook")
         if hook is not None:
             self.run_hook("after_req_hook", hook)

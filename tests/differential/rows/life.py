@@ -170,6 +170,26 @@ def _recycled(server: Server) -> object:
     return [pids.count(pid) >= 3 for pid in dict.fromkeys(pids)][:2]
 
 
+def _replaced_after(*expressions: str) -> Observe:
+    """Is the worker that evaluated these replaced by another one, and the next request answered?"""
+
+    def look(server: Server) -> object:
+        first = evaluate(server, "os.getpid()")
+        values = [evaluate(server, expression) for expression in expressions]
+        eventually(lambda: evaluate(server, "os.getpid()") != first, within=PATIENCE_S)
+        return values
+
+    return look
+
+
+def _serves_all(server: Server) -> object:
+    """How many processes answer ten requests."""
+    return len({evaluate(server, "os.getpid()") for _ in range(10)})
+
+
+GROW = "setattr(sys, 'kept', bytearray(b'x' * (1 << 20)) * 200) or len(sys.kept)"
+
+
 def _in_flight(number: signal.Signals) -> Observe:
     """A request that is being answered when the signal comes."""
 
@@ -271,6 +291,25 @@ CLAIMS = [
         "a worker is replaced after `max-requests`",
         _recycled,
         ini="max-requests = 3\nmin-worker-lifetime = 0",
+    ),
+    _row(HEAL, "a worker is young: `min-worker-lifetime`", _serves_all, ini="max-requests = 1"),
+    _row(
+        HEAL,
+        "a worker is replaced after `max-worker-lifetime`",
+        _replaced_after(),
+        ini="max-worker-lifetime = 1\nmin-worker-lifetime = 0",
+    ),
+    _row(
+        HEAL,
+        "a worker is replaced after a request with which it passed `reload-on-rss`",
+        _replaced_after(GROW),
+        ini="reload-on-rss = 150\nmin-worker-lifetime = 0",
+    ),
+    _row(
+        HEAL,
+        "a worker is replaced that passed `evil-reload-on-rss`",
+        _replaced_after("__import__('threading').Timer(0.1, lambda: " + GROW + ").start()"),
+        ini="evil-reload-on-rss = 150\nmem-collector-freq = 1",
     ),
     _row(START, "`pidfile` holds the master's pid", _pidfile, ini="pidfile = server.pid"),
     _row(START, "the mode of a unix socket", _mode, ini="socket = app.sock\nhttp-socket ="),

@@ -32,7 +32,10 @@ class World:
     It carries actions out at once and lets a test make things happen.
     """
 
-    def __init__(self, plan: tuple[Seat, ...] = PLAN) -> None:
+    def __init__(
+        self, plan: tuple[Seat, ...] = PLAN, lifetimes: policy.Lifetimes | None = None
+    ) -> None:
+        self.lifetimes = lifetimes
         self.now = 1000.0
         self.roster = Roster(plan=plan, reload_wanted=True)
         self.pids = iter(range(100, 1_000_000))
@@ -44,7 +47,7 @@ class World:
     def settle(self) -> float | None:
         """Do what the policy says until it says nothing more."""
         for _ in range(1000):
-            decision = decide(self.roster, self.now, MERCIES)
+            decision = decide(self.roster, self.now, MERCIES, self.lifetimes)
             if not decision.actions or self.finished:
                 return decision.wake_at
             for action in decision.actions:
@@ -71,8 +74,10 @@ class World:
                         self.now,
                     )
                 )
-            case policy.Retire(child):
+            case policy.Retire(child, unhurried):
+                child.since = self.now if child.unhurried else child.since
                 child.hear(Event.RETIRE, self.now)
+                child.unhurried = unhurried
             case policy.KillChild(child):
                 assert child.phase is not Phase.KILLED, "killed twice"
                 child.hear(Event.KILL, self.now)
@@ -431,3 +436,100 @@ def test_a_reload_replaces_the_watcher_when_the_old_one_is_gone() -> None:
     world.loaded()
     world.run_until_announced()
     assert [child.generation for child in world.roster.at(WATCHER)] == [2]
+
+
+# -- recycling --------------------------------------------------------------------------
+
+
+def test_workers_that_are_old_enough_are_replaced_one_at_a_time() -> None:
+    """With one lifetime for all, never more than one worker is on its way."""
+    world = World((Seat("worker", 1), Seat("worker", 2), Seat("worker", 3)))
+    world.served()
+    born = world.roster.children[0].born
+    world.lifetimes = policy.Lifetimes(worker=1000)
+    assert world.settle() == born + 1000
+    world.now = born + 1000
+    for _ in range(3):
+        before = [c for c in world.roster.children if c.phase is Phase.READY]
+        world.settle()
+        assert len([c for c in before if c.phase is Phase.READY]) == len(before) - 1
+        world.fork_and_speak()
+        world.bury_leaving()
+    assert {c.born for c in world.roster.children} == {born + 1000}
+    assert world.settle() == born + 2000
+
+
+def test_each_next_worker_lives_longer_by_the_delta() -> None:
+    """The lifetime of worker 3 is the option and twice its delta; no option, no lifetime."""
+    lifetimes = policy.Lifetimes(worker=100, worker_delta=7, spooler=5)
+    assert lifetimes.of(Seat("worker", 3)) == 114
+    assert (lifetimes.of(Seat("spooler", 2)), lifetimes.of(Seat("mule", 1))) == (5, 0)
+    assert policy.Lifetimes(worker_delta=7).of(Seat("worker", 3)) == 0
+    assert lifetimes.of(Seat("watcher", 1)) == 0
+
+
+def test_recycled_child_finishes_its_work_however_long_that_takes() -> None:
+    """Mercy is for those somebody waits for: a recycled worker's seat is filled already."""
+    world = World((Seat("worker", 1),), policy.Lifetimes(worker=50)).served()
+    world.settle()
+    old, new = world.roster.children
+    assert (old.phase, new.phase) == (Phase.RETIRING, Phase.ASKED)
+    world.fork_and_speak()
+    world.now += 10 * MERCIES.of(old.seat)
+    world.settle()
+    assert world.roster.children == [old, new], "the new one's time is over too, but the old works"
+    assert world.killed == []
+
+
+@pytest.mark.parametrize("asked_by", ["stop", "reload"])
+def test_stop_and_reload_give_a_recycled_child_its_mercy_from_then_on(asked_by: str) -> None:
+    """It was never asked to hurry before: its mercy begins when somebody waits for it."""
+    world = World((Seat("worker", 1),), policy.Lifetimes(worker=50)).served()
+    world.settle()
+    world.fork_and_speak()
+    world.lifetimes = None
+    old = world.roster.children[0]
+    world.now += 1000
+    if asked_by == "stop":
+        world.roster.mode = Mode.STOPPING
+    else:
+        world.roster.reload_wanted = True
+        world.settle()
+        world.loaded()
+    world.settle()
+    assert (old.unhurried, old.since) == (False, world.now)
+    world.now += MERCIES.of(old.seat) - 1
+    world.settle()
+    assert old.row not in world.killed
+    world.now += 1
+    world.settle()
+    assert old.row in world.killed
+
+
+def test_a_seat_has_no_more_children_than_rows() -> None:
+    """However often it is recycled: the third waits, and those who leave are hurried for it."""
+    world = World((Seat("worker", 1),)).served()
+    for _ in range(10):
+        for child in world.roster.children:  # `max-requests`: each decides for itself
+            child.unhurried = child.unhurried or child.counts
+            child.hear(Event.RETIRE, world.now)
+        world.settle()
+        world.fork_and_speak()
+        assert len(world.roster.children) <= policy.CHILDREN_PER_SEAT
+    world.now += MERCIES.worker
+    world.settle()
+    assert world.killed
+
+
+def test_many_reloads_in_a_row_come_to_rest() -> None:
+    """Requests that outlive three reloads keep the fourth waiting, not the master spinning."""
+    world = World((Seat("worker", 1),)).served()
+    for _ in range(6):
+        world.roster.reload_wanted = True
+        world.settle()
+        world.loaded()
+        world.settle()
+        world.fork_and_speak()
+        assert len(world.roster.children) <= policy.CHILDREN_PER_SEAT
+    world.bury_leaving()
+    world.run_until_announced()
