@@ -1,5 +1,7 @@
 """muleteer: a preforking application server with task decorators as its native language."""
 
+from muleteer.errors import Drop, Retry
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = ["Drop", "Retry", "__version__"]

@@ -14,6 +14,7 @@
                              NodeUnreachable (+ OSError)   NodeTimeout (+ TimeoutError)
       ErlangError            (+ ValueError)                NodeDown, NodeRefused, NodeLost,
                              NoAnswer (+ TimeoutError)
+      Retry, Drop            raised by a task: later again, or not at all
     Retire, Leave            BaseException: the two ways a child's loop ends
     Postponed                BaseException: a signal's handler found its lock taken
 
@@ -25,6 +26,7 @@ Runs in: anywhere.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import IntEnum
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ChannelFull",
     "ConfigError",
     "Contradiction",
+    "Drop",
     "ErlangError",
     "ExitCode",
     "Leave",
@@ -52,6 +55,7 @@ __all__ = [
     "NodeUnreachable",
     "Postponed",
     "Retire",
+    "Retry",
     "SignalError",
     "SpoolError",
     "StartError",
@@ -63,6 +67,8 @@ __all__ = [
     "UnknownTarget",
     "WireError",
 ]
+
+_LONGEST_WAIT_S = 100 * 365 * 86400
 
 
 class ExitCode(IntEnum):
@@ -172,6 +178,32 @@ class StoreUnavailable(SpoolError):
 
 class BadTask(SpoolError):
     """A task holds something that cannot be stored; the message names the key."""
+
+
+class Retry(MuleteerError):
+    """The task cannot be done now; it is tried again."""
+
+    spool_answer = "SPOOL_RETRY"
+    """The word it becomes on a server that does not know it (uWSGI)."""
+
+    def __init__(
+        self, message: str | None = None, *, after: float | timedelta | None = None
+    ) -> None:
+        """`after`: the wait, in seconds or as a timedelta; None: as the task's policy has it.
+
+        It counts as a failure: after the last of its retries the task is dead.
+        """
+        super().__init__(message)
+        wait_s = after.total_seconds() if isinstance(after, timedelta) else after
+        if wait_s is not None and not 0 <= wait_s < _LONGEST_WAIT_S:
+            raise ValueError(f"Retry(after={after!r}): a task waits 0 seconds to 100 years")
+        self.spool_after = wait_s
+
+
+class Drop(MuleteerError):
+    """The task is given up for good: it goes away, and nothing of it is kept."""
+
+    spool_answer = "SPOOL_OK"
 
 
 class LockError(MuleteerError, ValueError):

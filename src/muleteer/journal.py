@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
+from math import inf
 
 __all__ = ["configure", "identify"]
 
@@ -317,8 +318,27 @@ def task_retries(name: str, seconds: float) -> None:
     log.info("task %s will run again in %g s", name, seconds)
 
 
-def task_failed(name: str, seconds: float) -> None:
-    log.exception("task %s raised; it will run again in %g s", name, seconds)
+def task_raised(name: str, what: str) -> None:
+    log.exception("task %s raised %s", name, what)
+
+
+def task_failed(name: str, what: str, failures: int, retries: float, seconds: float) -> None:
+    log.warning(
+        "task %s failed (%d of %s): %s; it will run again in %.3g s",
+        name,
+        failures,
+        "for ever" if retries == inf else f"{retries + 1:g}",
+        what,
+        seconds,
+    )
+
+
+def task_dropped(name: str, why: str) -> None:
+    log.warning("task %s was dropped by its own word: %s", name, why)
+
+
+def task_interrupted(name: str) -> None:
+    log.warning("task %s was interrupted; it will run again from its start", name)
 
 
 def task_ignored(name: str, seconds: float) -> None:
@@ -330,7 +350,7 @@ def task_ignored(name: str, seconds: float) -> None:
 
 
 def task_buried(name: str, why: str) -> None:
-    log.error("task %s can never run (%s): moved to the dead/ directory", name, why)
+    log.error("task %s is dead: %s; moved to the dead/ directory", name, why)
 
 
 def task_unreadable(name: str, why: str) -> None:

@@ -43,10 +43,11 @@ FLOORS = {
 
 SIDEWAYS = {
     (f"{HOUSE}.master.boot", "zygote"),  # the one assembler: it starts the first zygote
+    (HOUSE, "errors"),  # what the application raises: `from muleteer import Retry, Drop`
 }
 """The imports between rooms of one floor that are meant to be."""
 
-PURE = ("wire", "clock", "master.policy", "master.roster")
+PURE = ("wire", "clock", "master.policy", "master.roster", "spool.verdict")
 TOUCHING = {
     "asyncio",
     "fcntl",

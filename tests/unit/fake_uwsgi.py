@@ -16,7 +16,6 @@ import pytest
 from tests.unit.facade.conftest import make_runtime
 
 from muleteer.facade.surface import Surface
-from muleteer.roles.spooler import _as_seen_by_app
 from muleteer.spool.store import Outcome
 
 SPOOL = "/spool/a"
@@ -111,7 +110,7 @@ class Server:
             return list(self.uwsgi.tasks)
         store = self.runtime.stores[SPOOL]
         tasks = [store.get_task(path) for path in store.jobs()]
-        return [_as_seen_by_app(task) for task in tasks if task]
+        return [task.seen() for task in tasks if task]
 
     def run(self) -> list[int]:
         """Run every task once; what the hook said of each. Its exceptions are not caught."""
@@ -121,7 +120,7 @@ class Server:
         store = self.runtime.stores[SPOOL]
         while task := store.claim(2e9):
             store.settle(task, Outcome.OK)
-            said.append(self.runtime.registry.hooks["spooler"](_as_seen_by_app(task)))
+            said.append(self.runtime.registry.hooks["spooler"](task.seen()))
         return said
 
     @property

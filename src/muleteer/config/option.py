@@ -27,6 +27,7 @@ __all__ = [
     "Pair",
     "nearest",
     "not_negative",
+    "one_of",
     "option",
     "positive",
     "read_truth",
@@ -294,6 +295,16 @@ def not_negative(value: float) -> None:
     """Refuse less than zero."""
     if value < 0:
         raise ValueError("expected 0 or a number above it")
+
+
+def one_of(*words: str) -> Check:
+    """Return a check that refuses every other word."""
+
+    def check(value: str) -> None:
+        if value not in words:
+            raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+
+    return check
 
 
 def within(low: int, high: int) -> Check:

@@ -15,6 +15,7 @@ from muleteer.config.option import (
     Notice,
     Option,
     not_negative,
+    one_of,
     option,
     positive,
     table_of,
@@ -31,6 +32,7 @@ from muleteer.config.values import (
     read_module,
     read_node,
     read_path_and_signal,
+    read_retries,
     read_signal_timer,
 )
 
@@ -384,9 +386,37 @@ class Settings:
     )
     spooler_frequency: float = option(
         30.0,
-        "Seconds after which a task that asked for a retry runs again.",
+        "Seconds after which a task that asked for a retry runs again;"
+        " the first wait after a failure.",
         aliases=("spooler-freq",),
         check=positive,
+    )
+    spooler_retries: float = option(
+        25,
+        "Times a task that fails is tried again before it goes to dead/; `forever` for no end.",
+        uwsgi="ours: there it is tried for ever",
+        read=read_retries,
+        example="5",
+    )
+    spooler_backoff: str = option(
+        "exponential",
+        "How the wait grows with each failure in a row: exponential, linear or fixed.",
+        uwsgi="ours",
+        check=one_of("exponential", "linear", "fixed"),
+        example="linear",
+    )
+    spooler_max_delay: float = option(
+        3600.0,
+        "Seconds a failed task waits at most until it is tried again.",
+        uwsgi="ours",
+        check=positive,
+    )
+    spooler_sync: str = option(
+        "none",
+        "What an accepted task survives: `none`, a crash of the server; `data`, a power failure.",
+        uwsgi="ours",
+        check=one_of("none", "data"),
+        example="data",
     )
     spooler_harakiri: float | None = option(
         None,

@@ -8,6 +8,7 @@ Runs in: anywhere, and touches nothing outside memory.
 from __future__ import annotations
 
 import re
+from math import inf
 
 __all__ = [
     "read_address",
@@ -20,6 +21,7 @@ __all__ = [
     "read_module",
     "read_node",
     "read_path_and_signal",
+    "read_retries",
     "read_signal_timer",
 ]
 
@@ -73,6 +75,15 @@ def read_deadline(text: str) -> float | None:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
         raise ValueError("expected seconds, or 0 for no limit")
     return float(text) or None
+
+
+def read_retries(text: str) -> float:
+    """Read a number of further tries, or `forever`."""
+    if text == "forever":
+        return inf
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError("expected a number of tries, or forever")
+    return int(text)
 
 
 def read_node(text: str) -> str:

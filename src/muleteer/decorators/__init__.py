@@ -37,11 +37,13 @@ from muleteer.decorators.spooled import (
     spoolforever,
     spoolraw,
 )
+from muleteer.decorators.wishes import Wishes
 
 __all__ = [
     "Lock",
     "Spooled",
     "SpooledCall",
+    "Wishes",
     "cron",
     "erlang",
     "farm",

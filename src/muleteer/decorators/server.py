@@ -15,7 +15,7 @@ try:
 except ImportError:  # outside the server
     uwsgi = None
 
-__all__ = ["check_ours", "full_name", "log", "on_function", "uwsgi"]
+__all__ = ["check_ours", "full_name", "is_ours", "log", "on_function", "uwsgi"]
 
 log = logging.getLogger("muleteer.app")
 
@@ -28,9 +28,14 @@ def full_name(function: Any) -> str:
     return f"{module}.{getattr(function, '__qualname__', function)}"
 
 
+def is_ours() -> bool:
+    """Is the server muleteer? Not so without one."""
+    return hasattr(uwsgi, "muleteer_version")
+
+
 def check_ours(where: str, what: str) -> None:
     """Say clearly that a server which is not muleteer cannot do this."""
-    if uwsgi is not None and not hasattr(uwsgi, "muleteer_version"):
+    if uwsgi is not None and not is_ours():
         raise RuntimeError(f"{where}: {what} is muleteer's own; this server is uWSGI")
 
 

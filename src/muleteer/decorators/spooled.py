@@ -7,6 +7,8 @@ Rules
 1. A task's file can be read by uWSGI's own decorators, and theirs by these: `ud_spool_func` is the
    plain name, `ud_spool_ret` the answer, `args` and `kwargs` are pickles. `ud_spool_name` is ours.
 2. A pickle is opened only for a function that asked for it with pass_arguments=True.
+3. What a task's failure deserves is told by attributes of its exception: `spool_retries` (at most
+   so many), `spool_after` (the wait), `spool_answer` (uWSGI's word for it).
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Coroutine, Mapping
 from functools import update_wrapper
-from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, Unpack, overload
 
 from muleteer.decorators.names import Names
 from muleteer.decorators.running import runnable
-from muleteer.decorators.server import full_name, on_function, uwsgi
+from muleteer.decorators.server import full_name, is_ours, log, on_function, uwsgi
 from muleteer.decorators.values import (
     Storable,
     as_text,
@@ -26,11 +28,15 @@ from muleteer.decorators.values import (
     stored,
     stored_key,
 )
+from muleteer.decorators.wishes import Wishes, checked
 
 __all__ = [
+    "BrokenTask",
     "Spooled",
     "SpooledCall",
+    "UnknownTask",
     "manage_spool_request",
+    "policy_of",
     "spool",
     "spooler_functions",
     "spoolforever",
@@ -50,6 +56,19 @@ _FULL_NAME = "ud_spool_name"
 _SPECIAL = ("spooler", "priority", "at", "body")
 
 
+class UnknownTask(LookupError):
+    """No function here is meant: perhaps its code is only just being deployed."""
+
+    spool_retries = 3
+    """After so many more tries the task is dead."""
+
+
+class BrokenTask(ValueError):
+    """The task can never run, however often it is tried: it is dead at once."""
+
+    spool_retries = 0
+
+
 class Spooled(Generic[P, R]):
     """A function whose calls are tasks; it gets what was enqueued as one dict.
 
@@ -62,9 +81,12 @@ class Spooled(Generic[P, R]):
     __module__: str
     __qualname__: str
 
-    def __init__(self, function: Callable[P, R], returns: str) -> None:
+    def __init__(
+        self, function: Callable[P, R], returns: str, wishes: Mapping[str, Any] = {}
+    ) -> None:
         update_wrapper(self, function)
         self.f = function
+        self.wishes = self._heard(wishes)
         self._run_f: Callable[..., Any] = runnable(function, "spool")
         self._returns = returns
         spooler_functions[function.__name__] = function
@@ -134,7 +156,25 @@ class Spooled(Generic[P, R]):
 
     def _call(self, task: dict[str, Any]) -> Any:
         """Run the function on a task."""
-        return self._run_f({key: as_text(value) for key, value in task.items()})
+        return self._run_f(self._readable(task))
+
+    def _readable(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        """The task as people read it."""
+        return {key: as_text(value) for key, value in task.items()}
+
+    def _heard(self, wishes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The wishes as the server hears them: its `on_dead` gets the task as the server has it."""
+        on_dead = wishes.get("on_dead")
+        if on_dead is None:
+            return wishes
+        call = runnable(on_dead, "spool")
+
+        def tell(task: Mapping[Any, Any], reason: str) -> None:
+            decoded = {as_text(key): value for key, value in task.items()}
+            decoded.pop(_FULL_NAME, None)
+            call(self._readable(decoded), reason)
+
+        return {**wishes, "on_dead": tell}
 
 
 class SpooledCall(Spooled[P, R]):
@@ -173,88 +213,161 @@ class SpooledCall(Spooled[P, R]):
     def _call(self, task: dict[str, Any]) -> Any:
         """Run the function; only one that asked for pickles has any opened."""
         if "args" not in task or "kwargs" not in task:
-            raise ValueError(
+            raise BrokenTask(
                 f"{self.__name__} has pass_arguments=True, and the task was enqueued without it"
             )
-        return self._run_f(*pickle.loads(task["args"]), **pickle.loads(task["kwargs"]))
+        args, kwargs = self._unpickled(task["args"]), self._unpickled(task["kwargs"])
+        return self._run_f(*args, **kwargs)
+
+    def _unpickled(self, pickled: bytes) -> Any:
+        try:
+            return pickle.loads(pickled)
+        except (ImportError, AttributeError) as error:
+            raise UnknownTask(
+                f"{self.__name__}: an argument's class is not here: {error}"
+            ) from error
+        except Exception as error:  # a broken pickle raises anything
+            raise BrokenTask(f"{self.__name__}: the arguments cannot be read: {error}") from error
+
+    def _readable(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        readable = super()._readable(task)
+        for key in ("args", "kwargs"):
+            try:
+                readable[key] = self._unpickled(task[key])
+            except (KeyError, BrokenTask, UnknownTask):
+                pass  # it stays as it lies in the task
+        return readable
 
 
 @overload
 def spool(function: Callable[P, R], /) -> Spooled[P, R]: ...
 @overload
-def spool(*, pass_arguments: Literal[True]) -> Callable[[Callable[P, R]], SpooledCall[P, R]]: ...
+def spool(
+    *, pass_arguments: Literal[True], **wishes: Unpack[Wishes]
+) -> Callable[[Callable[P, R]], SpooledCall[P, R]]: ...
 @overload
 def spool(
-    *, pass_arguments: Literal[False] = False
+    *, pass_arguments: Literal[False] = False, **wishes: Unpack[Wishes]
 ) -> Callable[[Callable[P, R]], Spooled[P, R]]: ...
-def spool(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
+def spool(
+    function: Any = None, /, *, pass_arguments: bool = False, **wishes: Unpack[Wishes]
+) -> Any:
     """Let calls be tasks that are done once the function returned; an exception runs them again.
 
     The function gets one dict: what was enqueued, and `spooler_task_name`. Values are text, or
     bytes where they are no UTF-8. With `pass_arguments=True` it gets the arguments themselves.
+
+    A task that fails is tried again `retries` times (25 unless `spooler-retries` or the keyword
+    says otherwise), after 30 s (`spooler-frequency`, or `delay`), then twice as long each time,
+    an hour at most (`max_delay`); then it lies in `dead/`, and `on_dead(task, reason)` is called.
+    The function may raise `muleteer.Retry(after=seconds)` or `muleteer.Drop()`. A run that takes
+    longer than `timeout` is killed and has failed. All keywords: `Wishes`.
     """
-    return _spooled(function, "SPOOL_OK", pass_arguments)
+    return _spooled("spool", function, "SPOOL_OK", pass_arguments, wishes)
 
 
 @overload
 def spoolforever(function: Callable[P, R], /) -> Spooled[P, R]: ...
 @overload
 def spoolforever(
-    *, pass_arguments: Literal[True]
+    *, pass_arguments: Literal[True], **wishes: Unpack[Wishes]
 ) -> Callable[[Callable[P, R]], SpooledCall[P, R]]: ...
 @overload
 def spoolforever(
-    *, pass_arguments: Literal[False] = False
+    *, pass_arguments: Literal[False] = False, **wishes: Unpack[Wishes]
 ) -> Callable[[Callable[P, R]], Spooled[P, R]]: ...
-def spoolforever(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
-    """Let calls be tasks that are run again and again, at the spooler's frequency."""
-    return _spooled(function, "SPOOL_RETRY", pass_arguments)
+def spoolforever(
+    function: Any = None, /, *, pass_arguments: bool = False, **wishes: Unpack[Wishes]
+) -> Any:
+    """Let calls be tasks that are run again and again, at the spooler's frequency.
+
+    A round that raises has failed: it is tried again as `@spool` says, and dead after the last of
+    its `retries` in a row. A good round forgets the failures before it.
+    """
+    return _spooled("spoolforever", function, "SPOOL_RETRY", pass_arguments, wishes)
 
 
 @overload
 def spoolraw(function: Callable[P, Raw], /) -> Spooled[P, Raw]: ...
 @overload
 def spoolraw(
-    *, pass_arguments: Literal[True]
+    *, pass_arguments: Literal[True], **wishes: Unpack[Wishes]
 ) -> Callable[[Callable[P, Raw]], SpooledCall[P, Raw]]: ...
 @overload
 def spoolraw(
-    *, pass_arguments: Literal[False] = False
+    *, pass_arguments: Literal[False] = False, **wishes: Unpack[Wishes]
 ) -> Callable[[Callable[P, Raw]], Spooled[P, Raw]]: ...
-def spoolraw(function: Any = None, /, *, pass_arguments: bool = False) -> Any:
-    """Let calls be tasks; the function's SPOOL_OK, SPOOL_RETRY or SPOOL_IGNORE ends each run."""
-    return _spooled(function, "", pass_arguments)
+def spoolraw(
+    function: Any = None, /, *, pass_arguments: bool = False, **wishes: Unpack[Wishes]
+) -> Any:
+    """Let calls be tasks; the function's SPOOL_OK, SPOOL_RETRY or SPOOL_IGNORE ends each run.
+
+    SPOOL_RETRY is its own word: it runs again at the spooler's frequency, for ever, unless
+    `retries` or `give_up_after` is given; then it counts as a failure. An exception always does.
+    """
+    return _spooled("spoolraw", function, "", pass_arguments, wishes)
 
 
-def _spooled(function: Any, returns: str, pass_arguments: bool) -> Any:
+def _spooled(
+    name: str, function: Any, returns: str, pass_arguments: bool, wishes: Mapping[str, Any]
+) -> Any:
     kind = SpooledCall if pass_arguments else Spooled
+    known = checked(name, wishes)
+    if not returns and ("retries" in known or "give_up_after" in known):
+        known["counts_words"] = True
 
     def decorate(function: Any) -> Any:
-        return on_function(lambda inner: kind(inner, returns), function, "spool")
+        return on_function(lambda inner: kind(inner, returns, known), function, name)
 
     return decorate if function is None else decorate(function)
 
 
-def manage_spool_request(task: Mapping[Any, Any]) -> int:
+def manage_spool_request(task: Mapping[Any, Any]) -> Any:
     """Run one task: the hook the server calls in a spooler."""
-    decoded = {as_text(key): value for key, value in task.items()}
-    qualified = as_text(decoded.pop(_FULL_NAME, b""))
-    if "ud_spool_func" not in decoded:
-        return _pass_on(task)
-    return _spooled_by_name.find(qualified, as_text(decoded["ud_spool_func"])).run(decoded)
+    try:
+        return _run(task)
+    except Exception as error:
+        answer = getattr(error, "spool_answer", None)
+        if answer is None or is_ours():
+            raise
+        log.warning("%s: %s", type(error).__name__, error)
+        return getattr(uwsgi, answer)
 
+
+def policy_of(task: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """Return what the task's function asks for (`Wishes`); muleteer's spooler wants to know."""
+    names = (as_text(task.get(key, b"")) for key in (_FULL_NAME.encode(), b"ud_spool_func"))
+    try:
+        return _spooled_by_name.find(*names).wishes
+    except LookupError:
+        return {}
+
+
+manage_spool_request.policy_of = policy_of  # type: ignore[attr-defined]
 
 _spooled_by_name: Names[Spooled[..., Any]] = Names("spooled", "task")
 
 
-def _pass_on(task: Mapping[Any, Any]) -> int:
+def _run(task: Mapping[Any, Any]) -> Any:
+    decoded = {as_text(key): value for key, value in task.items()}
+    qualified = as_text(decoded.pop(_FULL_NAME, b""))
+    if "ud_spool_func" not in decoded:
+        return _pass_on(task)
+    try:
+        spooled = _spooled_by_name.find(qualified, as_text(decoded["ud_spool_func"]))
+    except LookupError as error:
+        raise UnknownTask(*error.args) from None
+    return spooled.run(decoded)
+
+
+def _pass_on(task: Mapping[Any, Any]) -> Any:
     """A task of plain `uwsgi.spool`: for the hook the application had set before us, if it did."""
     if _spooler_before is None:
-        raise LookupError(
+        raise UnknownTask(
             "the task names no function (ud_spool_func): it was made by uwsgi.spool() itself;"
             " assign your own function to uwsgi.spooler to run such tasks"
         )
-    return int(_spooler_before(task))
+    return _spooler_before(task)
 
 
 _spooler_before: Callable[[Mapping[Any, Any]], Any] | None = None

@@ -13,7 +13,6 @@ from typing import Any
 from muleteer.errors import BadTask, Malformed, WireError
 from muleteer.facade.values import stored_vars
 from muleteer.runtime import Runtime
-from muleteer.spool.store import Task
 from muleteer.wire.packet import decode_vars
 from muleteer.wire.spoolfile import MODIFIER, decode_task
 
@@ -65,7 +64,7 @@ class Spool:
         place = os.fsencode(path)
         found = (store.get_task(place) for store in self._runtime.stores.values())
         task = next(filter(None, found), None)
-        return _as_dict(task, place) if task else None
+        return task.seen(place) if task else None
 
     def spooler_pid(self) -> int:
         """Return the pid of the first spooler, 0 while it has none."""
@@ -120,11 +119,3 @@ def _vars_in(data: bytes) -> dict[bytes, bytes]:
     if len(data) < max(end, 4):
         raise Malformed("the packet is shorter than its header says")
     return dict(decode_vars(data[4:end]))
-
-
-def _as_dict(task: Task, name: bytes) -> dict[Any, bytes]:
-    """A task as handlers get it: the server's two keys are str, the others bytes, as in uWSGI."""
-    seen: dict[Any, bytes] = {"spooler_task_name": name, **task.vars}
-    if task.body:
-        seen["body"] = task.body
-    return seen

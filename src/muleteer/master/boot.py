@@ -202,7 +202,11 @@ def _assemble(
         chosen: Settings, generation: int, orders: Endpoint, let_go: Callable[[], None]
     ) -> NoReturn:
         def open_store(directory: str) -> Store:
-            return DirectoryStore(os.fsencode(directory), ordered=chosen.spooler_ordered)
+            return DirectoryStore(
+                os.fsencode(directory),
+                ordered=chosen.spooler_ordered,
+                sync=chosen.spooler_sync == "data",
+            )
 
         runtime = Runtime(chosen, switchboard, scoreboard, locks, open_store, generation)
         zygote.live(runtime, listeners, orders, let_go)

@@ -1,7 +1,7 @@
 """The spooler: it claims tasks from one store and runs them, one at a time.
 
 The store keeps them and decides nothing; what a task means is the application's `uwsgi.spooler`
-hook.
+hook, and what becomes of it after a run is spool/verdict.py's word.
 
 Runs in: a spooler, after the fork.  Forked by: zygote/forking.py.
 """
@@ -9,7 +9,9 @@ Runs in: a spooler, after the fork.  Forked by: zygote/forking.py.
 from __future__ import annotations
 
 import os
+import random
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from muleteer import journal
@@ -17,8 +19,22 @@ from muleteer.errors import SpoolError, StoreUnavailable
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.targets import spooler_pipe
 from muleteer.roles.role import Role
+from muleteer.roles.taskrun import DIED, Hook, policy, run_hook, wishes_of
 from muleteer.runtime import Runtime
 from muleteer.spool.store import Outcome, Store, Task
+from muleteer.spool.verdict import (
+    Again,
+    AsItWas,
+    Dead,
+    Done,
+    Ending,
+    OnDead,
+    RetryPolicy,
+    Round,
+    Run,
+    Verdict,
+    verdict,
+)
 
 __all__ = ["Spooler"]
 
@@ -123,56 +139,93 @@ class Spooler(Role):
     # -- one task --------------------------------------------------------------------------
 
     def _run(self, task: Task) -> None:
-        """Run one task under the deadline and settle it by what its handler said."""
+        """Run one task under its deadline and do with it what the verdict says."""
         name = task.name.decode(errors="replace")
+        hook, seen = self.registry.hooks.get("spooler"), task.seen()
+        wishes = wishes_of(hook, seen)
+        leaving: SystemExit | None = None
+        with self.runtime.deadline(self._limit(wishes), doing=task.name):
+            try:
+                run = DIED if task.died else self._timed(hook, seen, name)
+            except SystemExit as exit_of_the_task:
+                leaving = exit_of_the_task
+                run = Run(Ending.RAISED, f"SystemExit: {leaving.code}")
+        self._end(task, run, policy(self.settings, self._frequency, wishes), name)
+        if leaving is not None:
+            raise leaving
+        self.recycle_if_due()
+
+    def _limit(self, wishes: Mapping[str, Any]) -> float | None:
+        """Seconds the task may take: its function's own word before the option's."""
+        timeout: float | None = wishes.get("timeout")
+        return self.settings.spooler_harakiri if timeout is None else timeout
+
+    def _timed(self, hook: Hook | None, seen: Mapping[Any, Any], name: str) -> Run:
+        """Run the hook and log its beginning and a good end."""
+        if hook is None:
+            return Run(Ending.NOT_MINE)
         if not self.settings.spooler_quiet:
             journal.task_started(name)
         started = time.monotonic()
-        with self.runtime.deadline(self.settings.spooler_harakiri, doing=task.name):
-            outcome = self._outcome(task, name)
-        if outcome is Outcome.OK and not self.settings.spooler_quiet:
+        with self.runtime.around():
+            run = run_hook(hook, seen, name)
+        if run.ending is Ending.DONE and not self.settings.spooler_quiet:
             journal.task_done(name, time.monotonic() - started)
-        self._settle(task, outcome, name)
-        self.recycle_if_due()
+        return run
 
-    def _outcome(self, task: Task, name: str) -> Outcome:
-        hook = self.registry.hooks.get("spooler")
-        if hook is None:
-            return Outcome.IGNORE
+    def _end(self, task: Task, run: Run, chosen: RetryPolicy, name: str) -> None:
+        """Carry the verdict out and say so."""
+        now = time.time()
+        becomes = verdict(
+            run,
+            chosen,
+            attempts=task.attempts,
+            first_due=task.first_due,
+            now=now,
+            frequency=self._frequency,
+            chance=random.random(),
+        )
         try:
-            with self.runtime.around():
-                return _meaning(hook(_as_seen_by_app(task)))
-        except Exception:  # noqa: BLE001 - the application's own code
-            journal.task_failed(name, self._frequency)
-            return Outcome.RETRY
-
-    def _settle(self, task: Task, outcome: Outcome, name: str) -> None:
-        again = time.time() + self._frequency
-        try:
-            self.store.settle(task, outcome, at=None if outcome is Outcome.OK else again)
+            self._carry_out(task, becomes)
         except SpoolError as error:
             journal.store_unavailable(str(error), self._frequency)
-        if outcome is Outcome.IGNORE:
-            journal.task_ignored(name, self._frequency)
-        elif outcome is Outcome.RETRY:
-            journal.task_retries(name, self._frequency)
+            return
+        self._tell(task, run, becomes, chosen, name)
 
+    def _carry_out(self, task: Task, becomes: Verdict) -> None:
+        match becomes:
+            case Done():
+                self.store.settle(task, Outcome.OK)
+            case Round(at):
+                self.store.settle(task, Outcome.ROUND, at=at)
+            case Again(at, error):
+                self.store.settle(task, Outcome.RETRY, at=at, error=error)
+            case AsItWas(at):
+                self.store.settle(task, Outcome.IGNORE, at=at)
+            case Dead(reason):
+                self.store.bury(task, reason)
 
-def _as_seen_by_app(task: Task) -> dict[Any, bytes]:
-    """Return the dict a handler gets.
+    def _tell(self, task: Task, run: Run, becomes: Verdict, chosen: RetryPolicy, name: str) -> None:
+        """Log what became of the task; whoever wants to hear of its death is called."""
+        match becomes:
+            case Done() if run.ending is Ending.DROPPED:
+                journal.task_dropped(name, run.error)
+            case Round(at):
+                journal.task_retries(name, self._frequency)
+            case Again(at, error):
+                failures = task.attempts + 1
+                journal.task_failed(name, error, failures, chosen.retries, at - time.time())
+            case AsItWas() if run.ending is Ending.NOT_MINE:
+                journal.task_ignored(name, self._frequency)
+            case AsItWas():
+                journal.task_interrupted(name)
+            case Dead(reason):
+                journal.task_buried(name, reason)
+                if chosen.on_dead is not None:
+                    self._call_on_dead(chosen.on_dead, task, reason)
 
-    Str keys for the two of the server, bytes for the rest, as uWSGI.
-    """
-    seen: dict[Any, bytes] = {"spooler_task_name": task.name, **task.vars}
-    if task.body:
-        seen["body"] = task.body
-    return seen
-
-
-def _meaning(returned: object) -> Outcome:
-    """Read a handler's word: -2 is done, 0 is not mine, anything else runs again (uWSGI's rule)."""
-    if not isinstance(returned, int):
-        return Outcome.RETRY
-    return next(
-        (known for known in (Outcome.OK, Outcome.IGNORE) if returned == known), Outcome.RETRY
-    )
+    def _call_on_dead(self, on_dead: OnDead, task: Task, reason: str) -> None:
+        """Tell the application of a death; its exception is logged and changes nothing."""
+        limit = self.settings.spooler_harakiri
+        with self.runtime.deadline(limit, doing=task.name), self.runtime.around():
+            self.run_hook("on_dead", lambda: on_dead(task.seen(), reason))

@@ -11,7 +11,7 @@ Rules
    that it has no name any more (st_nlink 0).
 3. The modification time is when the task is due, uWSGI's way of `at`.
 4. The owner's execute bit says "a run has begun"; found by a claimer it means that the process of
-   that run died, and one attempt is counted. Read-only says "on its way to the dead".
+   that run died. Read-only says "on its way to the dead".
 """
 
 from __future__ import annotations
@@ -21,27 +21,25 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from muleteer import journal
 from muleteer.errors import Malformed, StoreUnavailable, Truncated
-from muleteer.spool import names
+from muleteer.spool import names, notes
 from muleteer.spool.arrivals import Arrival, Arrivals
 from muleteer.spool.filelock import is_locked, try_lock, unlock
 from muleteer.spool.files import is_at, make_folder, read_whole, sweep_draft, write_whole
 from muleteer.spool.index import Index
 from muleteer.spool.store import Outcome, Task, with_specials
-from muleteer.wire.spoolfile import decode_task, encode_task
+from muleteer.wire.spoolfile import encode_task
 
 __all__ = ["DEAD", "DirectoryStore"]
 
 DEAD: Final = b"dead"
-ATTEMPTS: Final = b"muleteer_attempts"
-LAST_ERROR: Final = b"muleteer_last_error"
 
 _RUN_BEGUN: Final = stat.S_IXUSR
 _BURIED: Final = stat.S_IRUSR
-_DIED: Final = "the process that ran the task died"
 
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 """What opening a symbolic link, a directory or a socket gives; uWSGI passes those over, too."""
@@ -50,7 +48,6 @@ _FIRST_PATIENCE_S: Final = 0.01
 _LAST_PATIENCE_S: Final = 5.0
 _HALF_WRITTEN_S: Final = 5.0
 _CLOCK_TICK_S: Final = 0.1
-_ERROR_BYTES: Final = 2000
 
 
 class DirectoryStore:
@@ -249,9 +246,12 @@ class DirectoryStore:
     def _read_or_bury(
         self, fd: int, name: bytes, path: bytes, status: os.stat_result, now: float
     ) -> Task | None:
-        """The task, its run marked as begun; None when the file is not, or not yet, a task."""
+        """The task, its run marked as begun; None when the file is not, or not yet, a task.
+
+        One whose run was begun by a process that is no more comes back as one that `died`.
+        """
         try:
-            task = _read_task(fd, path, status.st_size)
+            task = _read_task(fd, path, status)
         except Malformed as error:
             if isinstance(error, Truncated) and now - status.st_mtime < _HALF_WRITTEN_S:
                 self._postpone(name, now)  # uWSGI's writers open first and lock later
@@ -261,9 +261,7 @@ class DirectoryStore:
             return None
         self._patience.pop(name, None)
         if status.st_mode & _RUN_BEGUN:
-            self._rewrite(task, None, _DIED)
-            self._index.add(name)
-            return None
+            return replace(task, died=True)
         _mark_run(fd, status)
         return task
 
@@ -288,19 +286,16 @@ class DirectoryStore:
             if at is not None:
                 os.utime(fd, (at, at))
             if outcome is Outcome.RETRY:
-                self._rewrite(task, at, error)
+                self._rewrite(task, at, task.attempts + 1, error)
+            elif outcome is Outcome.ROUND and task.attempts:
+                self._rewrite(task, at, 0, "")
         finally:
             unlock(fd)
 
-    def _rewrite(self, task: Task, at: float | None, error: str) -> None:
-        """Replace the task's file by one that counts an attempt more."""
+    def _rewrite(self, task: Task, at: float | None, attempts: int, error: str) -> None:
+        """Replace the task's file by one that counts these attempts."""
         os.stat(task.path)  # removed while it ran: it shall not come back
-        kept = {
-            **task.vars,
-            ATTEMPTS: b"%d" % (task.attempts + 1),
-            LAST_ERROR: error.encode("utf-8", "backslashreplace")[:_ERROR_BYTES],
-        }
-        write_whole(task.path, encode_task(kept, task.body), at, sync=self._sync)
+        write_whole(task.path, notes.bytes_of(task, attempts, error), at, sync=self._sync)
 
     def _lay_among_the_dead(self, fd: int, name: bytes, reason: str) -> None:
         """Move the file, its reason first; one who has it open sees it read-only and lets go."""
@@ -420,16 +415,10 @@ class DirectoryStore:
         )
 
 
-def _read_task(fd: int, path: bytes, size: int | None = None) -> Task:
+def _read_task(fd: int, path: bytes, status: os.stat_result | None = None) -> Task:
     """The task in an open file; Malformed when there is none."""
-    content = decode_task(read_whole(fd, os.fstat(fd).st_size if size is None else size))
-    task_vars, queued_at = content.vars, names.queued_at(path)
-    if ATTEMPTS not in task_vars:
-        return Task(path, task_vars, content.body, queued_at)
-    attempts = task_vars.pop(ATTEMPTS)
-    error = task_vars.pop(LAST_ERROR, b"").decode("utf-8", "replace")
-    count = int(attempts) if attempts.isdigit() else 0
-    return Task(path, task_vars, content.body, queued_at, count, error)
+    status = status or os.fstat(fd)
+    return notes.task_in(path, read_whole(fd, status.st_size), status.st_mtime)
 
 
 def _mark_run(fd: int, status: os.stat_result) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from muleteer.spool.notes import task_in
 from muleteer.spool.store import Outcome, Task, with_specials
 from muleteer.wire.spoolfile import encode_task
 
@@ -43,10 +44,10 @@ class MemoryStore:
         priority: bytes | None = None,
     ) -> bytes:
         task_vars, at, priority = with_specials(task_vars, at, priority)
-        encode_task(task_vars, body)  # refuses what a file would refuse
+        data = encode_task(task_vars, body)  # refuses what a file would refuse
         number = next(self._numbers)
         path = b"/".join(filter(None, (b"memory:", priority, b"%d" % number)))
-        task = Task(path, dict(task_vars), body, self._clock())
+        task = task_in(path, data, self._clock())
         rank = (int(priority) if priority else 10**10, number)
         self._entries[path] = _Entry(task, rank, at or 0.0)
         return path
@@ -65,8 +66,11 @@ class MemoryStore:
         entry = self._end_claim(task)
         if entry is None or outcome is Outcome.OK:
             return
+        task = replace(task, died=False)
         if outcome is Outcome.RETRY:
             task = replace(task, attempts=task.attempts + 1, last_error=error)
+        elif outcome is Outcome.ROUND:
+            task = replace(task, attempts=0, last_error="")
         self._entries[task.path] = _Entry(task, entry.rank, at or 0.0)
 
     def bury(self, task: Task, reason: str) -> None:
@@ -91,7 +95,8 @@ class MemoryStore:
 
     def close(self) -> None:
         for entry in self._entries.values():
-            entry.claimed = False
+            if entry.claimed:
+                entry.claimed, entry.task = False, replace(entry.task, died=True)
 
     def _end_claim(self, task: Task) -> _Entry | None:
         entry = self._entries.get(task.path)

@@ -10,10 +10,10 @@ Words used below. *Atomic*: another process sees all of it or nothing, whatever 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from math import isfinite
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from muleteer.errors import BadTask
 
@@ -34,6 +34,8 @@ class Outcome(IntEnum):
     """Failed: the task stays, one attempt is counted."""
     IGNORE = 0
     """Not for us, or interrupted: the task stays as it is, nothing is counted."""
+    ROUND = 1
+    """Ended well, and wants to run again: the task stays, its failed attempts are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,36 @@ class Task:
     queued_at: float = 0.0
     """Wall time of the enqueue, as far as the store knows it; 0.0 where it does not."""
     attempts: int = 0
-    """Runs before this one that failed, or that their process did not survive."""
+    """Runs in a row before this one that failed, or that their process did not survive."""
     last_error: str = ""
+    died: bool = False
+    """The process of the last run died under it; that attempt is not counted yet.
+
+    Its claimer decides and settles, as if it had run the task itself: nothing is run.
+    """
+    notes: Mapping[bytes, bytes] = field(default_factory=dict)
+    """Vars of the server's own (`muleteer_...`), which stay with the task; no handler sees them."""
 
     @property
     def name(self) -> bytes:
         """The last part of the path."""
         return self.path.rpartition(b"/")[2]
+
+    @property
+    def first_due(self) -> float:
+        """Wall time from which it could run: its enqueue or its `at`; 0.0 when nobody knows."""
+        try:
+            at = float(self.vars.get(b"at", 0))
+        except ValueError:
+            at = 0.0
+        return max(self.queued_at, at)
+
+    def seen(self, name: bytes | None = None) -> dict[Any, bytes]:
+        """The dict a handler gets: str keys for the two of the server, bytes for the rest."""
+        seen: dict[Any, bytes] = {"spooler_task_name": name or self.name, **self.vars}
+        if self.body:
+            seen["body"] = self.body
+        return seen
 
 
 class Store(Protocol):
@@ -82,7 +107,7 @@ class Store(Protocol):
         """The next task that is due and nobody's, now this caller's; None when there is none.
 
         Never blocks on another claimer. No two claimers hold one task at once. The claim ends
-        by itself when the process does; then the task can be claimed again, one attempt counted
+        by itself when the process does; then the task can be claimed again, as one that `died`
         (where the store can tell). Lower priority numbers come first, tasks without one last,
         then the older enqueue. A task that cannot be read is buried, not returned.
         """
@@ -90,10 +115,11 @@ class Store(Protocol):
     def settle(
         self, task: Task, outcome: Outcome, *, at: float | None = None, error: str = ""
     ) -> None:
-        """End a claim: OK removes the task, RETRY counts an attempt, IGNORE changes nothing.
+        """End a claim: OK removes the task, RETRY counts an attempt, ROUND forgets those before.
 
-        Atomic. A second call for the same claim does nothing. What is kept is due again `at`
-        (wall time), at once when None. `error` is kept with a RETRY as the `last_error`.
+        IGNORE changes nothing. Atomic. A second call for the same claim does nothing. What is
+        kept is due again `at` (wall time), at once when None. `error` is kept with
+        a RETRY as the `last_error`.
         """
 
     def bury(self, task: Task, reason: str) -> None:

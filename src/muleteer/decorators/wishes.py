@@ -1,0 +1,100 @@
+"""What a spooled function asks for when its task fails: retries, backoff, timeout, on_dead ...
+
+Not here: the verdict on a failed run; that is the server's, and its options are the defaults.
+Runs in: anywhere the application is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Literal, TypedDict
+
+from muleteer.decorators.server import check_ours
+
+__all__ = ["Wishes", "checked"]
+
+Seconds = float | timedelta
+
+_BACKOFFS = ("exponential", "linear", "fixed")
+_SECONDS = ("delay", "max_delay", "give_up_after", "timeout")
+
+
+class Wishes(TypedDict, total=False):
+    """The keywords of `@spool`, `@spoolraw` and `@spoolforever`; what is left out is the option's.
+
+    uWSGI has none of them: there a decorator that is given one raises RuntimeError.
+    """
+
+    retries: float
+    """Runs after the first one, before the task is dead (`spooler-retries`); `math.inf`: no end."""
+    backoff: Literal["exponential", "linear", "fixed"]
+    """How the wait grows with each failure in a row (`spooler-backoff`)."""
+    delay: Seconds
+    """The wait after the first failure (`spooler-frequency`)."""
+    max_delay: Seconds
+    """The longest wait (`spooler-max-delay`)."""
+    give_up_after: Seconds
+    """No new run begins later than this after the task was first due; no such limit by default."""
+    timeout: Seconds
+    """A run that takes longer is killed and has failed (`spooler-harakiri`)."""
+    on_dead: Callable[[dict[str, Any], str], object]
+    """Called in the spooler with the task and the reason, once the task lies in `dead/`."""
+
+
+def checked(decorator: str, wishes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the wishes, times in seconds; ValueError or TypeError for what means nothing."""
+    for name in wishes:
+        if name not in Wishes.__annotations__:
+            known = ", ".join(Wishes.__annotations__)
+            raise TypeError(f"@{decorator} takes no {name!r}; it takes pass_arguments, {known}")
+        check_ours(f"@{decorator}", f"{name} =")
+    return {name: _CHECKS.get(name, _as_it_is)(decorator, name, wishes[name]) for name in wishes}
+
+
+def _as_it_is(_decorator: str, _name: str, value: Any) -> Any:
+    return value
+
+
+def _number(decorator: str, name: str, value: Any) -> float:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ValueError(f"@{decorator}: {name} = {value!r} is no number of 0 or above")
+    return value
+
+
+def _seconds(decorator: str, name: str, value: Any) -> float:
+    seconds = _number(decorator, name, value)
+    if not seconds:
+        raise ValueError(f"@{decorator}: {name} = {value!r} leaves no time at all")
+    return seconds
+
+
+def _retries(decorator: str, name: str, value: Any) -> float:
+    if isinstance(value, timedelta):
+        raise ValueError(f"@{decorator}: {name} = {value!r} is a time, not a number of runs")
+    return _number(decorator, name, value)
+
+
+def _backoff(decorator: str, name: str, value: Any) -> str:
+    if value not in _BACKOFFS:
+        raise ValueError(f"@{decorator}: {name} = {value!r} is none of {', '.join(_BACKOFFS)}")
+    return str(value)
+
+
+def _callable(decorator: str, name: str, value: Any) -> Any:
+    if not callable(value):
+        raise TypeError(f"@{decorator}: {name} = {value!r} cannot be called")
+    return value
+
+
+_CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
+    "retries": _retries,
+    "backoff": _backoff,
+    "delay": _number,
+    "max_delay": _seconds,
+    "give_up_after": _seconds,
+    "timeout": _seconds,
+    "on_dead": _callable,
+}

@@ -1,0 +1,88 @@
+"""One run of a task: what the application's hook answered, and which policy it then falls under.
+
+Not here: the claiming, and what becomes of the task (spool/verdict.py decides that).
+Runs in: a spooler.
+
+A hook is any function assigned to `uwsgi.spooler`. One that knows more of its tasks, as the
+decorators' does, has an attribute `policy_of(task)`: a mapping with some of the fields of
+`RetryPolicy`; the others are the options'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+from muleteer import journal
+from muleteer.config.options import Settings
+from muleteer.errors import Leave
+from muleteer.spool.store import Outcome
+from muleteer.spool.verdict import Ending, RetryPolicy, Run
+
+__all__ = ["DIED", "Hook", "policy", "run_hook", "wishes_of"]
+
+Hook = Callable[[Mapping[Any, Any]], object]
+
+DIED = Run(Ending.DIED, "the process that ran the task died")
+
+
+def run_hook(hook: Hook, task: Mapping[Any, Any], name: str) -> Run:
+    """Run the task and say how that ended. A `SystemExit` of the task's passes through."""
+    try:
+        return Run(_ending(hook(task)))
+    except Leave:
+        return Run(Ending.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the application's own code
+        return _failure(error, name)
+
+
+def wishes_of(hook: Hook | None, task: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """What the hook says of this task's policy; nothing when it does not say."""
+    policy_of = getattr(hook, "policy_of", None)
+    return policy_of(task) if policy_of is not None else {}
+
+
+def policy(settings: Settings, frequency: float, wishes: Mapping[str, Any]) -> RetryPolicy:
+    """The policy of a task: its function's wishes, and the options for what it does not say."""
+    default = RetryPolicy(
+        retries=settings.spooler_retries,
+        backoff=settings.spooler_backoff,
+        delay=frequency,
+        max_delay=settings.spooler_max_delay,
+    )
+    return replace(default, **wishes)
+
+
+def _ending(returned: object) -> Ending:
+    """Read a handler's word: -2 is done, 0 is not mine, anything else runs again (uWSGI's rule)."""
+    if isinstance(returned, int):
+        if returned == Outcome.OK:
+            return Ending.DONE
+        if returned == Outcome.IGNORE:
+            return Ending.NOT_MINE
+    return Ending.WORD
+
+
+def _failure(error: Exception, name: str) -> Run:
+    """How a run ended that raised; the log gets the traceback, unless it was asked for."""
+    words = _in_words(error)
+    answer = getattr(error, "spool_answer", None)
+    if answer == "SPOOL_OK":
+        return Run(Ending.DROPPED, words)
+    if answer is None:
+        journal.task_raised(name, words)
+    return Run(
+        Ending.RAISED,
+        words,
+        getattr(error, "spool_after", None),
+        getattr(error, "spool_retries", inf),
+    )
+
+
+def _in_words(error: BaseException) -> str:
+    """One line: the class and what it says, and what it came from."""
+    words = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    cause = error.__cause__
+    return f"{words} (from {_in_words(cause)})" if cause is not None else words
