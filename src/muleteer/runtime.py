@@ -54,6 +54,12 @@ class Life(Protocol):
         where a mule may go.
         """
 
+    def undisturbed(self) -> AbstractContextManager[None]:
+        """Inside, the process's life is not ended wherever its code is; at the end it may be."""
+
+    def leave_if_asked(self) -> None:
+        """End the process's life here if it was asked to leave; from now on nowhere else."""
+
 
 class _Stage(threading.local):
     """What a thread does: the signal its loop handles, -1 for none."""

@@ -246,6 +246,97 @@ def test_callable_of_a_module_is_a_mules_program(start_server: StartServer) -> N
     assert server.stop() == 0
 
 
+ON_ITS_OWN = """
+import time, uwsgi
+def run():
+    print("run alone", flush=True)
+    try:
+        while True:
+            time.sleep(0.01)
+    finally:
+        print("cleaned up", flush=True)
+"""
+
+
+def test_program_that_never_asks_is_ended_where_it_is(start_server: StartServer) -> None:
+    """Nothing holds up a stop or a reload for a loop that has no end; its `finally` runs."""
+    server = start(start_server, "mule = background:run\n", background=ON_ITS_OWN)
+    server.wait_for("run alone")
+    server.send(unix_signals.SIGHUP)
+    server.wait_for("cleaned up")
+    server.wait_for("run alone", times=2)
+    assert server.stop(within=5) == 0
+    assert len(server.log.find("cleaned up")) == 2
+    assert "KILL" not in server.log
+
+
+THREADS = """
+import os, threading, time, uwsgi
+
+def serve(name):
+    while True:
+        message = uwsgi.mule_get_msg()
+        print(name, "took", message, flush=True)
+        while message == b"hold" and not os.path.exists("go"):
+            time.sleep(0.01)
+        print(name, "did", message, flush=True)
+
+def run():
+    for name in ("first", "second"):
+        threading.Thread(target=serve, args=(name,), daemon=True).start()
+    print("threads run", flush=True)
+    while True:
+        time.sleep(60)
+"""
+
+
+def test_threads_of_a_program_may_wait_for_messages(start_server: StartServer) -> None:
+    """Each message is one thread's; a stop waits for what one has in hand, and for no more."""
+    server = start(start_server, "mule = background:run\n", background=THREADS)
+    server.wait_for("threads run")
+    ask(server, "/msg?text=hold&to=1")
+    busy = server.wait_for(r"(\w+) took b'hold'")[1]
+    for _ in range(3):
+        ask(server, "/msg?text=more&to=1")
+    server.wait_for("did b'more'", times=3)
+    assert {m[1] for m in server.log.find(r"(\w+) did b'more'")} == {"first", "second"} - {busy}
+    server.send(unix_signals.SIGTERM)
+    server.wait_for("stopping")
+    ended = eventually(lambda: not server.pids("worker"), within=10)
+    assert ended
+    assert server.pids("mule")
+    (server.folder / "go").touch()
+    server.wait_for(f"{busy} did b'hold'")
+    assert server.wait(within=5) == 0
+    assert "Exception in thread" not in server.log
+
+
+SLOW_ROUND = """
+from muleteer.decorators import muleloop
+
+@muleloop(1)
+def round_by_round():
+    print("round begun", flush=True)
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+    print("round over", flush=True)
+    time.sleep(0.05)
+"""
+
+
+def test_round_of_a_muleloop_is_not_cut_off(start_server: StartServer) -> None:
+    """Asked to leave, the mule finishes its round and goes."""
+    server = start_server(ini=INI + "mules = 1\n", files={"app.py": APP + SLOW_ROUND})
+    server.wait_for("round begun")
+    server.send(unix_signals.SIGTERM)
+    server.wait_for("stopping")
+    assert eventually(lambda: not server.pids("worker"), within=10)
+    assert server.pids("mule")
+    (server.folder / "go").touch()
+    assert server.wait(within=5) == 0
+    assert len(server.log.find("round begun")) == len(server.log.find("round over"))
+
+
 DECORATED = (
     APP.replace(
         "from uwsgidecorators import mulefunc",

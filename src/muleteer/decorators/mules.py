@@ -143,8 +143,8 @@ def _call_in_mule(number: int, function: Callable[[], Any]) -> None:
 def _loop_in_mule(number: int, function: Callable[[], Any]) -> None:
     leave_if_asked = getattr(uwsgi, "leave_if_asked", bool)  # uWSGI has none and needs none
     while uwsgi.mule_id() == number:
-        _run_or_leave(function)
         leave_if_asked()
+        _run_or_leave(function)
 
 
 def _run_or_leave(function: Callable[[], Any]) -> None:

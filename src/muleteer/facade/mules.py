@@ -6,11 +6,12 @@ Runs in: every child; the functions that take messages only in a mule.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from muleteer.errors import MuleError
+from muleteer.errors import MuleError, Retire
 from muleteer.ipc.channels import Mailbox, SignalPipe, describe_message
 from muleteer.ipc.targets import ANY_MULE
 from muleteer.runtime import Life, Runtime
@@ -23,7 +24,7 @@ class Mules:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._in_hand = False
+        self._in_hand: set[int] = set()  # the threads that have a message
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -78,6 +79,17 @@ class Mules:
         self, life: Life, names: Sequence[str], signals: Sequence[str], timeout: float
     ) -> bytes | None:
         self._put_down()
+        try:
+            with life.undisturbed():  # between taking a message and having it in hand
+                return self._wait_for_message(life, names, signals, timeout)
+        except Retire:
+            if threading.current_thread() is threading.main_thread():
+                raise
+            raise SystemExit from None  # ends this thread; the main thread is asked, too
+
+    def _wait_for_message(
+        self, life: Life, names: Sequence[str], signals: Sequence[str], timeout: float
+    ) -> bytes | None:
         end = None if timeout < 0 else time.monotonic() + timeout
         boxes = {self._box(name).fileno(): self._box(name) for name in names}
         pipes = {self._pipe(name).read_fd: self._pipe(name) for name in signals}
@@ -95,23 +107,27 @@ class Mules:
                 return None
 
     def _pick_up(self, message: bytes) -> None:
-        """From here to the next call the mule is busy with this message, under its deadline."""
+        """From here to the next call the mule is busy with this message, under its deadline.
+
+        Of several threads' messages the latest counts.
+        """
         self._runtime.begin(self._runtime.settings.mule_harakiri, doing=describe_message(message))
-        self._in_hand = True
+        self._in_hand.add(threading.get_ident())
 
     def _put_down(self) -> None:
-        if self._in_hand:
-            self._in_hand = False
-            self._runtime.end()
+        if threading.get_ident() in self._in_hand:
+            self._in_hand.discard(threading.get_ident())
+            if not self._in_hand:
+                self._runtime.end()
 
     def leave_if_asked(self) -> None:
         """End this mule here, in good order, if it was asked to leave; else return at once.
 
-        muleteer's own, for a loop that does not wait for messages: call it between two rounds.
-        In any other process, and while a message is in hand, it does nothing.
+        muleteer's own, for a loop that does not wait for messages: call it between two rounds, of
+        which none is cut off then. Elsewhere, and while a message is in hand, it does nothing.
         """
         if self._runtime.id_as("mule") and self._runtime.life is not None and not self._in_hand:
-            self._runtime.life.wait((), 0.0)
+            self._runtime.life.leave_if_asked()
 
     # -- who is where ----------------------------------------------------------------------------
 

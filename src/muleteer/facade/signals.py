@@ -83,17 +83,9 @@ class Signals:
         """
         life = self._life("signal_wait")
         wanted = None if signum is None else signal_number(signum, "signal_wait")
-        pipes = {pipe.read_fd: pipe for pipe in self._pipes(life)}
-        while True:
-            for fd in life.wait(list(pipes), None):
-                taken = pipes[fd].take()
-                if taken is None:  # another process, or another thread, was faster
-                    continue
-                if taken in self._runtime.registry.signals:
-                    life.handle_signal(taken)
-                if wanted in (None, taken):
-                    self._last.signum = taken
-                    return b""
+        with life.undisturbed():  # no signal that was taken is lost
+            self._last.signum = self._wait_for_signal(life, wanted)
+        return b""
 
     def signal_received(self) -> int:
         """Return the number that ended this thread's last `signal_wait`, 0 when there was none."""
@@ -116,6 +108,19 @@ class Signals:
                 " spooler, not while the code is imported"
             )
         return life
+
+    def _wait_for_signal(self, life: Life, wanted: int | None) -> int:
+        """Handle what comes until it is the one that is wanted (None: any); returns its number."""
+        pipes = {pipe.read_fd: pipe for pipe in self._pipes(life)}
+        while True:
+            for fd in life.wait(list(pipes), None):
+                taken = pipes[fd].take()
+                if taken is None:  # another process, or another thread, was faster
+                    continue
+                if taken in self._runtime.registry.signals:
+                    life.handle_signal(taken)
+                if wanted in (None, taken):
+                    return taken
 
     def _pipes(self, life: Life) -> list[SignalPipe]:
         return [self._runtime.switchboard.signals[name] for name in life.signal_names]

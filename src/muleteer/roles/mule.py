@@ -1,7 +1,9 @@
 """The mule: a process that serves no requests.
 
 It takes messages sent to it, to any mule or to its farms, one at a time; with a program it runs
-that instead, and the program asks for messages itself.
+that instead, and the program asks for messages itself. Asked to leave it finishes the message it
+has in hand; a program, or a post-fork hook, that has none and never asks ends where it is, as under
+uWSGI, but by an exception: its `finally` blocks run.
 Signals and deadlines are every role's and live in role.py.
 
 Runs in: a mule, after the fork.  Forked by: zygote/forking.py.
@@ -40,11 +42,16 @@ class Mule(Role):
         self.farm_names = tuple(farms)
         self._watched: list[int] = []
 
+    def start(self) -> None:
+        """From here on the application's code may keep this process for good."""
+        self.on_its_own = True
+
     def ready(self) -> None:
         """The post-fork hooks came back: run the program, or wait for messages."""
         if self._program is not None:
             self._run_program(self._program)
             return
+        self.on_its_own = False
         self._watched = self.listen_for_signals(self.loop, *self.signal_names)
         for name in (*self.mail_names, *self.farm_names):
             mailbox = self.switchboard.mail[name]

@@ -4,7 +4,8 @@ A role file adds only what makes that kind of child itself; the fork is the zygo
 
 Rules:
 1. `start()` comes before the post-fork hooks, since a post-fork hook may never return.
-2. A request to leave is heard between two things, never in the middle of one.
+2. A request to leave is heard between two things, never in the middle of one. A life that the
+   application's code leads by itself has no such moment: it ends there, by `Retire`.
 3. Nothing of a child outlives `run()`: the zygote ends the process with its result.
 
 Runs in: a child, after the fork.
@@ -18,7 +19,9 @@ import os
 import select
 import signal as unix_signals
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar
 
@@ -61,6 +64,8 @@ class Role:
         self._asked_to_leave = False
         self._recycling: Recycling | None = None
         self._leaves_for_successor = False
+        self.on_its_own = False
+        self._undisturbed: list[int] = []
         self.postponed = PostponedSignals(runtime.locks)
         self.signal_names: tuple[str, ...] = ()
         self.mail_names: tuple[str, ...] = ()
@@ -181,6 +186,37 @@ class Role:
     def _note_wish(self, _number: int, _frame: object) -> None:
         """In a Unix signal handler: note the wish; it is heard between two things."""
         self._asked_to_leave = True
+        self._end_own_life()
+
+    # -- a life of the application's own -----------------------------------------------------
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Let nothing be cut off here: what is asked meanwhile is heard at the end.
+
+        Any thread may be here; the main thread is the one that leaves.
+        """
+        self._undisturbed.append(1)
+        try:
+            yield
+        finally:
+            self._undisturbed.pop()
+            if self._asked_to_leave:
+                if threading.current_thread() is threading.main_thread():
+                    self._end_own_life()
+                else:
+                    os.kill(os.getpid(), unix_signals.SIGTERM)
+
+    def leave_if_asked(self) -> None:
+        """Raise `Retire` if we were asked to leave; who calls this is not cut off elsewhere."""
+        self.on_its_own = False
+        self.wait((), 0.0)
+
+    def _end_own_life(self) -> None:
+        """Cut off a program or a hook that would never come back, but for what it has in hand."""
+        if self.on_its_own and not self._undisturbed and not self.row.busy:
+            self.on_its_own = False
+            raise Retire
 
     def _master_died(self, _events: int) -> None:
         self.loop.unwatch(self.switchboard.lifeline.read_fd)
