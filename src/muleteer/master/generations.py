@@ -183,8 +183,9 @@ class Generations:
         if zygote.generation == self._roster.generation and self._roster.mode is Mode.RUNNING:
             now = time.monotonic()
             history = self._roster.zygote_history
-            delay = policy.note_death(history, now - zygote.since, now, expected=False)
-            journal.zygote_died(zygote.generation, how(status), delay)
+            policy.note_death(history, now - zygote.since, now, expected=False)
+            history.not_before = history.not_before_alone  # without it no child is replaced
+            journal.zygote_died(zygote.generation, how(status), history.not_before - now)
 
     def _load_ended(self, zygote: ZygoteHandle, why: str) -> None:
         """An import failed: no server yet, a reload that is given up, or a new try later."""

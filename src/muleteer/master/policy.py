@@ -54,6 +54,8 @@ YOUNG_S = 5.0
 """A child that dies younger than this counts as one that could not live."""
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 10.0
+ALONE_DELAY_S = 0.5
+"""The longest delay while no child of that kind is there: somebody has to answer."""
 START_PATIENCE_S = 60.0
 """How long a forked child may take until it is ready (its post-fork hooks run in it)."""
 ZYGOTE_MERCY_S = 5.0
@@ -193,11 +195,12 @@ def note_death(history: SeatHistory, lived_s: float, now: float, *, expected: bo
     """Write a death into a seat's history; return the delay before the next child in seconds."""
     if expected or lived_s >= YOUNG_S:
         history.quick_deaths = 0
-        history.not_before = now
+        history.not_before = history.not_before_alone = now
         return 0.0
     delay = min(FIRST_DELAY_S * 2**history.quick_deaths, LONGEST_DELAY_S)
     history.quick_deaths += 1
     history.not_before = now + delay
+    history.not_before_alone = now + min(delay, ALONE_DELAY_S)
     return float(delay)
 
 
@@ -332,11 +335,19 @@ def _fill(roster: Roster, seat: Seat, now: float, decision: Decision) -> None:
         return
     if len(here) >= CHILDREN_PER_SEAT:
         return  # those who leave have their mercy; a death is heard of
-    history = roster.seat_history(seat)
-    if now < history.not_before:
-        decision.later(history.not_before)
+    reborn_at = _reborn_at(roster, seat, decision)
+    if now < reborn_at:
+        decision.later(reborn_at)
         return
     decision.actions.append(Spawn(seat))
+
+
+def _reborn_at(roster: Roster, seat: Seat, decision: Decision) -> float:
+    """From when on the seat may be filled: sooner when nobody else does that work."""
+    history = roster.seat_history(seat)
+    others = any(c.counts and c.seat.kind == seat.kind for c in roster.children)
+    coming = any(isinstance(a, Spawn) and a.seat.kind == seat.kind for a in decision.actions)
+    return history.not_before if others or coming else history.not_before_alone
 
 
 def _others_are_being_replaced(roster: Roster, seat: Seat, decision: Decision) -> bool:

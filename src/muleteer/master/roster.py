@@ -140,6 +140,8 @@ class SeatHistory:
     spawned: int = 0
     quick_deaths: int = 0
     not_before: float = 0.0
+    not_before_alone: float = 0.0
+    """The same while no other child of its kind is there."""
 
 
 class Mode(Enum):

@@ -186,6 +186,19 @@ def test_child_that_dies_at_once_is_not_reborn_in_a_hot_loop() -> None:
     assert note_death(history, policy.YOUNG_S, 100, expected=False) == 0.0
 
 
+def test_somebody_answers_soon_however_often_all_die() -> None:
+    """With every worker in its delay one of them comes back within half a second, not all."""
+    world = World((Seat("worker", 1), Seat("worker", 2))).served()
+    for child in list(world.roster.children):
+        world.roster.seat_history(child.seat).quick_deaths = 9
+        child.born = world.now
+        assert world.die(child) == policy.LONGEST_DELAY_S
+    assert world.settle() == world.now + policy.ALONE_DELAY_S
+    world.now += policy.ALONE_DELAY_S
+    world.settle()
+    assert len(world.roster.children) == 1
+
+
 def test_respawn_waits_for_its_delay() -> None:
     """During the delay nothing is spawned and the policy says when to come back."""
     world = World((Seat("worker", 1),)).served()
