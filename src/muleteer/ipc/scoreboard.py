@@ -18,14 +18,24 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["KINDS", "CoreRow", "Row", "Scoreboard", "Seat", "State"]
+__all__ = ["KINDS", "LATENCIES", "CoreRow", "Row", "Scoreboard", "Seat", "State"]
 
 KINDS = ("worker", "mule", "spooler", "watcher", "gateway")
 """The kinds of seats, in the order in which their numbers are stored."""
+
+LATENCIES = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+)  # fmt: skip
+"""Upper bounds (seconds) of the classes in which requests are counted by their time; one more
+class has what took longer."""
+
+_STATUS_CLASSES = 10  # by the first digit of a status; 0 is for no answer
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,6 +64,7 @@ class _Head(IntEnum):
     NEXT_CHECK = 2  # float: until then the master sleeps as far as deadlines go
     PAST_REQUESTS = 3
     SPOOLER_FREQUENCY = 4
+    LOG_TURNS = 5  # how often the log was opened anew
     SIZE = 8
 
 
@@ -73,8 +84,13 @@ class _Cell(IntEnum):
     TASK_DEADLINE = 11  # float: signal handlers, spooled tasks
     CURRENT_SIGNAL = 12
     RUNNING = 13
-    DOING = 16  # text, to the end of the head
-    SIZE = 32
+    TASK_SINCE = 14  # float
+    TASK_MICROSECONDS = 15
+    FAILURES = 16
+    RETRIES = 17
+    BURIED = 18
+    DOING = 24  # text, to the end of the head
+    SIZE = 40
 
 
 class _CoreCell(IntEnum):
@@ -84,8 +100,9 @@ class _CoreCell(IntEnum):
     TX = 3
     MICROSECONDS = 4
     EXCEPTIONS = 5
-    CONNECTIONS = 6
-    SIZE = 8
+    STATUSES = 8
+    TIMES = STATUSES + _STATUS_CLASSES
+    SIZE = TIMES + len(LATENCIES) + 1
 
 
 class CoreRow:
@@ -109,12 +126,14 @@ class CoreRow:
         cells[1] = 0.0
         cells[0] = 0.0
 
-    def count(self, *, tx: int, seconds: float, failed: bool) -> None:
+    def count(self, *, tx: int, seconds: float, failed: bool, status: int = 200) -> None:
         """Add one finished request."""
-        cells = self._ints
+        cells = self._ints  # numbers, not names: an IntEnum costs as much as the cell
         cells[2] += 1
         cells[3] += tx
         cells[4] += int(seconds * 1_000_000)
+        cells[8 + status // 100] += 1
+        cells[18 + bisect_left(LATENCIES, seconds)] += 1
         if failed:
             cells[5] += 1
 
@@ -147,6 +166,16 @@ class CoreRow:
     def exceptions(self) -> int:
         """Requests whose application raised."""
         return int(self._ints[_CoreCell.EXCEPTIONS])
+
+    @property
+    def statuses(self) -> list[int]:
+        """Requests by the first digit of their status; at 0 those without an answer."""
+        return self._ints[_CoreCell.STATUSES : _CoreCell.TIMES].tolist()
+
+    @property
+    def latencies(self) -> list[int]:
+        """Requests by their time: one number for each of `LATENCIES`, and one for the slower."""
+        return self._ints[_CoreCell.TIMES :].tolist()
 
 
 class Row:
@@ -218,16 +247,31 @@ class Row:
         """
         self._doing[:] = doing[: len(self._doing)].ljust(len(self._doing), b"\0")
         self._floats[_Cell.TASK_DEADLINE] = deadline
+        self._floats[_Cell.TASK_SINCE] = time.monotonic()
         self._ints[_Cell.CURRENT_SIGNAL] = signum + 1
         self._ints[_Cell.RUNNING] = 1
 
     def end_task(self) -> None:
         """Be idle again; counts the task or the signal."""
         ended = _Cell.SIGNALS if self._ints[_Cell.CURRENT_SIGNAL] else _Cell.TASKS
+        seconds = time.monotonic() - self._floats[_Cell.TASK_SINCE]
+        self._ints[_Cell.TASK_MICROSECONDS] += int(seconds * 1_000_000)
         self._floats[_Cell.TASK_DEADLINE] = 0.0
         self._ints[_Cell.RUNNING] = 0
         self._ints[_Cell.CURRENT_SIGNAL] = 0
         self._ints[ended] += 1
+
+    def note_failure(self) -> None:
+        """Count a task, a message or a signal handler that raised."""
+        self._ints[_Cell.FAILURES] += 1
+
+    def note_retry(self) -> None:
+        """Count a spooled task that will run again."""
+        self._ints[_Cell.RETRIES] += 1
+
+    def note_burial(self) -> None:
+        """Count a spooled task that was laid among the dead."""
+        self._ints[_Cell.BURIED] += 1
 
     # -- anywhere --------------------------------------------------------------------
 
@@ -268,8 +312,33 @@ class Row:
 
     @property
     def tasks(self) -> int:
-        """Spooled tasks run to their end, whatever the end was."""
+        """Spooled tasks or messages run to their end, whatever the end was."""
         return int(self._ints[_Cell.TASKS])
+
+    @property
+    def task_microseconds(self) -> int:
+        """Time spent in tasks, messages and signal handlers."""
+        return int(self._ints[_Cell.TASK_MICROSECONDS])
+
+    @property
+    def failures(self) -> int:
+        """Tasks, messages and signal handlers that raised."""
+        return int(self._ints[_Cell.FAILURES])
+
+    @property
+    def retries(self) -> int:
+        """Runs of spooled tasks after which the task runs again."""
+        return int(self._ints[_Cell.RETRIES])
+
+    @property
+    def buried(self) -> int:
+        """Spooled tasks laid among the dead."""
+        return int(self._ints[_Cell.BURIED])
+
+    @property
+    def running_since(self) -> float:
+        """When the running task or handler began (monotonic); 0.0 when none runs."""
+        return float(self._floats[_Cell.TASK_SINCE]) if self.running else 0.0
 
     @property
     def current_signal(self) -> int:
@@ -314,6 +383,12 @@ class Scoreboard:
         self.floats = whole[: cells * 8].cast("d")
         self.bytes = whole
         self.rows = tuple(Row(self, n) for n in range(rows))
+        self._request_counts = [
+            self.ints[_Head.SIZE + _Cell.SIZE + n * _CoreCell.SIZE + _CoreCell.REQUESTS :][
+                :: self.row_size
+            ]
+            for n in range(cores)
+        ]
         self.ints[_Head.MASTER_PID] = os.getpid()
         self.ints[_Head.STARTED_ON] = int(time.time())
 
@@ -352,7 +427,17 @@ class Scoreboard:
     @property
     def total_requests(self) -> int:
         """Requests finished since the server's start, by the living and the dead."""
-        return int(self.ints[_Head.PAST_REQUESTS]) + sum(row.requests for row in self.rows)
+        living = sum(sum(counts.tolist()) for counts in self._request_counts)
+        return int(self.ints[_Head.PAST_REQUESTS]) + living
+
+    @property
+    def log_turns(self) -> int:
+        """How often the log was opened anew since the start; whoever is behind opens it, too."""
+        return int(self.ints[_Head.LOG_TURNS])
+
+    def turn_log(self) -> None:
+        """Have every process open the log anew; it is heard by those that are told or sit down."""
+        self.ints[_Head.LOG_TURNS] += 1
 
     def is_handling(self, signum: int) -> bool:
         """Does a handler of that uWSGI signal run anywhere?"""

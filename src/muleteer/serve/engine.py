@@ -63,8 +63,8 @@ class Core(Protocol):
     def leave(self) -> None:
         """Idle again."""
 
-    def count(self, *, tx: int, seconds: float, failed: bool) -> None:
-        """One more request is done."""
+    def count(self, *, tx: int, seconds: float, failed: bool, status: int) -> None:
+        """One more request is done; a status of 0 is no answer."""
 
 
 class _Listener:
@@ -283,7 +283,13 @@ class Engine:
         if not request.keep_alive:
             connection.finish()  # before the log and the hooks: its client waits for the end
         self.finished_at = ended = self.now()
-        core.count(tx=response.sent, seconds=ended - started, failed=response.failed)
+        head = response.head
+        core.count(
+            tx=response.sent + (head.size + len(request.protocol) if head else 0),
+            seconds=ended - started,
+            failed=response.failed,
+            status=head.code if head else 0,
+        )
         if self._log_request is not None:
             self._note(self._access.line(response, variables, counted, ended - started))
         if self._after_request is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from muleteer.ipc.scoreboard import Scoreboard, Seat, State
+import pytest
+
+from muleteer.ipc.scoreboard import LATENCIES, Scoreboard, Seat, State
 
 
 def board() -> Scoreboard:
@@ -110,3 +112,50 @@ def test_taken_rows_come_by_seat() -> None:
         row.assign(seat, 1, 0)
     assert [r.seat.id for r in rows.taken("worker")] == [1, 2]
     assert len(rows.taken()) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "place"),
+    [(0.0, 0), (0.0005, 0), (0.0006, 1), (0.2, 8), (60.0, 15), (61.0, 16), (1e9, 16)],
+)
+def test_a_request_is_counted_by_its_time(seconds: float, place: int) -> None:
+    """A class has all requests up to its bound, as Prometheus's `le`; the last has the rest."""
+    core = board().rows[1].cores[1]
+    core.count(tx=1, seconds=seconds, failed=False)
+    assert core.latencies == [int(n == place) for n in range(len(LATENCIES) + 1)]
+
+
+@pytest.mark.parametrize("status", [0, 100, 204, 302, 404, 503, 999])
+def test_a_request_is_counted_by_its_status(status: int) -> None:
+    """The first digit is its class; an answer that never was is a 0."""
+    core = board().rows[1].cores[0]
+    core.count(tx=1, seconds=0.1, failed=False, status=status)
+    assert core.statuses == [int(n == status // 100) for n in range(10)]
+
+
+def test_counting_stays_in_its_own_cells() -> None:
+    """A full row touches neither the next thread's cells nor the next child's."""
+    rows = board()
+    first, second = rows.rows[0], rows.rows[1]
+    second.assign(Seat("mule", 1), 1, 0)
+    for core in first.cores:
+        core.count(tx=1, seconds=1e9, failed=True, status=999)
+    assert [core.requests for core in first.cores] == [1, 1]
+    assert first.doing == ""
+    assert (second.requests, second.seat, second.state) == (0, Seat("mule", 1), State.FORKED)
+
+
+def test_a_row_counts_what_became_of_its_tasks() -> None:
+    """Failures, retries, burials and the time of all runs are its owner's to note."""
+    row = board().rows[0]
+    row.assign(Seat("spooler", 1), 1, 0)
+    assert row.running_since == 0.0
+    row.start_task(0.0, doing=b"t")
+    assert row.running_since > 0.0
+    row.note_failure()
+    row.note_retry()
+    row.end_task()
+    row.note_burial()
+    assert (row.tasks, row.failures, row.retries, row.buried) == (1, 1, 1, 1)
+    assert row.task_microseconds >= 0
+    assert row.running_since == 0.0
