@@ -108,6 +108,8 @@ class Worker(Role):
             packets=Desk(self.runtime, self.row.cores[lane]).handlers,
             log_request=None if self.settings.disable_logging else _write_lines,
             after_request=self._after_request,
+            core_id=lane,
+            count_requests=lambda: self.runtime.scoreboard.total_requests,
         )
 
     def start(self) -> None:
