@@ -195,6 +195,23 @@ class Connection:
             if sent < len(data):
                 self._keep(memoryview(data)[sent:])
 
+    def send_parts(self, *parts: bytes) -> None:
+        """As `send`, for what is too large to be joined first: one call, one packet's beginning.
+
+        A head that travels alone wakes its client for nothing (and is a packet of its own).
+        """
+        sent = 0
+        if not self._pending and not self.is_gone:
+            try:
+                sent = self._sock.sendmsg(parts, (), _FLAGS)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.is_gone = True
+        for part in () if self.is_gone else parts:
+            self._keep(memoryview(part)[sent:])
+            sent = max(0, sent - len(part))
+
     def send_file(self, fd: int, offset: int, size: int, close: Callable[[], None]) -> None:
         """Send a piece of a file in the kernel; `close` is called once, at its end."""
         self._sock.setblocking(False)  # sendfile has no flags

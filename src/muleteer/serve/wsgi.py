@@ -27,7 +27,7 @@ __all__ = ["Output", "Response", "respond"]
 _log = logging.getLogger("muleteer.app")
 
 _JOIN_UP_TO = 65536
-"""A body up to this size is copied behind its head: cheaper than a second send."""
+"""A body up to this size is copied behind its head; a larger one is sent from where it lies."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
@@ -43,6 +43,9 @@ class Output(Protocol):
 
         What is last leaves together with the end of the connection, which must follow at once.
         """
+
+    def send_parts(self, *parts: bytes) -> None:
+        """As `send`, for what is too large to be joined first."""
 
     def send_file(self, fd: int, offset: int, size: int, close: Callable[[], None]) -> None:
         """Send a piece of a file in the kernel; `close` is called once, at its end."""
@@ -307,8 +310,7 @@ class Response:
             else:
                 self._out.send(data + body)
         else:
-            self._out.send(data)
-            self._out.send(body)
+            self._out.send_parts(data, body)
 
     def _frame(self, data: bytes) -> bytes:
         if self._remaining >= 0:
