@@ -34,11 +34,11 @@ from muleteer.spool.index import Index
 from muleteer.spool.store import Outcome, Task, with_specials
 from muleteer.wire.spoolfile import encode_task
 
-__all__ = ["DEAD", "DirectoryStore"]
+__all__ = ["DEAD", "RUN_BEGUN", "DirectoryStore"]
 
 DEAD: Final = b"dead"
 
-_RUN_BEGUN: Final = stat.S_IXUSR
+RUN_BEGUN: Final = stat.S_IXUSR
 _BURIED: Final = stat.S_IRUSR
 
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
@@ -260,7 +260,7 @@ class DirectoryStore:
                 self._lay_among_the_dead(fd, name, str(error))
             return None
         self._patience.pop(name, None)
-        if status.st_mode & _RUN_BEGUN:
+        if status.st_mode & RUN_BEGUN:
             return replace(task, died=True)
         _mark_run(fd, status)
         return task
@@ -423,6 +423,6 @@ def _read_task(fd: int, path: bytes, status: os.stat_result | None = None) -> Ta
 
 def _mark_run(fd: int, status: os.stat_result) -> None:
     try:
-        os.fchmod(fd, stat.S_IMODE(status.st_mode) | _RUN_BEGUN)
+        os.fchmod(fd, stat.S_IMODE(status.st_mode) | RUN_BEGUN)
     except PermissionError:
         pass  # another user's file: it runs all the same, only a crash would go uncounted

@@ -17,19 +17,19 @@ import sys
 from struct import Struct
 from typing import Final
 
-__all__ = ["is_locked", "try_lock", "unlock"]
+__all__ = ["holder", "is_locked", "try_lock", "unlock"]
 
 _SET_OWN: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)
 
 # The kernel's `struct flock`; start and length 0 are the whole file.
 if sys.platform == "linux":
     _FLOCK = Struct("hhqqi")
-    _TYPE = 0
+    _TYPE, _PID = 0, 4
     _WRITE_LOCK = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) + bytes(8)
     _NO_LOCK = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0) + bytes(8)
 else:
     _FLOCK = Struct("qqihh")
-    _TYPE = 3
+    _TYPE, _PID = 3, 2
     _WRITE_LOCK = _FLOCK.pack(0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET) + bytes(8)
     _NO_LOCK = _FLOCK.pack(0, 0, 0, fcntl.F_UNLCK, os.SEEK_SET) + bytes(8)
 
@@ -56,6 +56,10 @@ def unlock(fd: int) -> None:
 
 def is_locked(fd: int) -> bool:
     """Whether another holds the file's lock; takes nothing, so no claimer is put off by it."""
-    answer = fcntl.fcntl(fd, fcntl.F_GETLK, _WRITE_LOCK)
-    lock_type: int = _FLOCK.unpack_from(answer)[_TYPE]
-    return lock_type != fcntl.F_UNLCK
+    return holder(fd) is not None
+
+
+def holder(fd: int) -> int | None:
+    """The pid of a process with a POSIX lock, -1 for a lock of an open file; None: nobody's."""
+    answer = _FLOCK.unpack_from(fcntl.fcntl(fd, fcntl.F_GETLK, _WRITE_LOCK))
+    return None if answer[_TYPE] == fcntl.F_UNLCK else int(answer[_PID])

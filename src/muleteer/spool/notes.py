@@ -14,14 +14,14 @@ from muleteer.spool import names
 from muleteer.spool.store import Task
 from muleteer.wire.spoolfile import SpoolTask, decode_task, encode_task
 
-__all__ = ["ATTEMPTS", "LAST_ERROR", "PREFIX", "QUEUED_AT", "bytes_of", "task_in"]
+__all__ = ["ATTEMPTS", "COUNTED", "LAST_ERROR", "PREFIX", "QUEUED_AT", "bytes_of", "task_in"]
 
 PREFIX: Final = b"muleteer_"
 ATTEMPTS: Final = b"muleteer_attempts"
 LAST_ERROR: Final = b"muleteer_last_error"
 QUEUED_AT: Final = b"muleteer_queued_at"
 
-_OURS: Final = (ATTEMPTS, LAST_ERROR, QUEUED_AT)
+COUNTED: Final = (ATTEMPTS, LAST_ERROR, QUEUED_AT)
 _ERROR_BYTES: Final = 2000
 
 
@@ -60,7 +60,7 @@ def _with_notes(path: bytes, content: SpoolTask, queued_at: float) -> Task:
         _number(notes, QUEUED_AT) or queued_at,
         int(attempts) if attempts.isdigit() and len(attempts) < 10 else 0,
         error.decode("utf-8", "replace"),
-        notes={k: v for k, v in notes.items() if k not in _OURS},
+        notes={k: v for k, v in notes.items() if k not in COUNTED},
     )
 
 

@@ -1,50 +1,22 @@
-"""The command line: arguments -> settings -> boot -> exit code; and what asks a running server.
+"""What asks a running server for something: `muleteer ping | signal | rpc`.
 
-Runs in: the shell's process, which becomes the master.
+Runs in: the shell's process.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from muleteer.config.reference import shown
-from muleteer.config.sources import InfoRequested, load
-from muleteer.errors import ConfigError, NodeUnreachable, RpcError, SignalError
-from muleteer.master.boot import serve
+from muleteer.errors import NodeUnreachable, RpcError, SignalError
 from muleteer.rpc.caller import Caller
 from muleteer.rpc.classic import ping, send_signal
 from muleteer.rpc.functions import name_of
 
-__all__ = ["main"]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `muleteer` with these arguments; returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    errand = _errand(arguments)
-    if errand is not None:
-        return _run(errand)
-    cwd = os.getcwd()
-    environ = dict(os.environ)
-    try:
-        settings = load(arguments, environ, cwd)
-    except InfoRequested as asked:
-        print(asked)
-        return asked.exit_code
-    except ConfigError as error:
-        print(f"muleteer: {error}", file=sys.stderr)
-        return error.exit_code
-    if settings.show_config:
-        print(shown(settings), flush=True)
-    return serve(settings, lambda: load(arguments, environ, cwd, reloading=True))
-
-
-# -- errands to a running server -----------------------------------------------------------
+__all__ = ["MISUSED", "REFUSED", "UNREACHABLE", "Errand", "find", "run"]
 
 UNREACHABLE = 1
 REFUSED = 2
@@ -56,7 +28,7 @@ _PING_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Errand:
+class Errand:
     """One thing to ask of a running server."""
 
     command: str
@@ -68,17 +40,17 @@ class _Misused(Exception):
     """The words of the command are wrong."""
 
 
-def _errand(arguments: Sequence[str]) -> _Errand | None:
+def find(arguments: Sequence[str]) -> Errand | None:
     """The errand in the arguments, in our words or in uWSGI's; None when they ask for a server."""
     if arguments and arguments[0] in _ERRANDS:
-        return _Errand(arguments[0], list(arguments[1:]))
+        return Errand(arguments[0], list(arguments[1:]))
     for place, word in enumerate(arguments):
         name, equals, value = word.partition("=")
         if name in ("--ping", "--signal"):
             words = [value] if equals else list(arguments[place + 1 : place + 2])
             if name == "--signal" and words:
                 words = list(words[0].rpartition(",")[::2])
-            return _Errand(name.removeprefix("--"), words, _ping_timeout(arguments))
+            return Errand(name.removeprefix("--"), words, _ping_timeout(arguments))
         if name in ("-h", "--help", "--"):
             break
     return None
@@ -90,7 +62,7 @@ def _ping_timeout(arguments: Sequence[str]) -> float | None:
     return float(text) if text.isdigit() and int(text) else None
 
 
-def _run(errand: _Errand) -> int:
+def run(errand: Errand) -> int:
     if errand.words[:1] in (["-h"], ["--help"]):
         print(f"usage: {_USAGE[errand.command]}")
         return 0
@@ -108,7 +80,7 @@ def _run(errand: _Errand) -> int:
         return REFUSED
 
 
-def _timeout_in(errand: _Errand) -> tuple[list[str], float | None]:
+def _timeout_in(errand: Errand) -> tuple[list[str], float | None]:
     """The words without a leading `--timeout SECONDS`, and those seconds."""
     words = list(errand.words)
     if not words or words[0].partition("=")[0] != "--timeout":

@@ -1,0 +1,41 @@
+"""`muleteer`: arguments -> settings -> boot -> exit code; or another command's errand.
+
+Runs in: the shell's process, which becomes the master.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from muleteer.cli import errands, spool
+from muleteer.config.reference import shown
+from muleteer.config.sources import InfoRequested, load
+from muleteer.errors import ConfigError
+from muleteer.master.boot import serve
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `muleteer` with these arguments; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["spool"]:
+        return spool.main(arguments[1:])
+    errand = errands.find(arguments)
+    if errand is not None:
+        return errands.run(errand)
+    cwd = os.getcwd()
+    environ = dict(os.environ)
+    try:
+        settings = load(arguments, environ, cwd)
+    except InfoRequested as asked:
+        print(asked)
+        return asked.exit_code
+    except ConfigError as error:
+        print(f"muleteer: {error}", file=sys.stderr)
+        return error.exit_code
+    if settings.show_config:
+        print(shown(settings), flush=True)
+    return serve(settings, lambda: load(arguments, environ, cwd, reloading=True))

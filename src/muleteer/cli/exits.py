@@ -1,0 +1,26 @@
+"""How `muleteer spool` ends, and the error for words that mean nothing.
+
+Runs in: the shell's process.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["Exit", "Misused"]
+
+
+class Exit(IntEnum):
+    """How a command ends."""
+
+    OK = 0
+    FAILED = 1
+    """A task that was named is not there, or the directory cannot be used."""
+    LEFT_ALONE = 2
+    """Some of the tasks were left as they are: they run, or the command does not fit them."""
+    MISUSED = 3
+    """The words of the command are wrong."""
+
+
+class Misused(Exception):
+    """The words of the command are wrong."""
