@@ -184,6 +184,10 @@ def child_died(seat: str, pid: int, how: str, delay_s: float) -> None:
     )
 
 
+def crew_changed(before: int, now: int) -> None:
+    log.info("cheaper: %d workers instead of %d", now, before)
+
+
 def recycled(seat: str, why: str) -> None:
     log.info("%s has done enough (%s) and leaves for a new one", seat, why)
 

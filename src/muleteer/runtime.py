@@ -125,7 +125,7 @@ class Runtime:
         """
         registered = self.registry.signals.get(signum)
         target = registered.target if registered else self.switchboard.targets.get(signum)
-        for pipe in resolve(target, self.switchboard.population):
+        for pipe in resolve(target, self.switchboard.population, self.scoreboard.active_workers):
             self.switchboard.signals[pipe].send(signum)
 
     def add_source(self, source: Source) -> None:

@@ -195,8 +195,24 @@ def refuse_contradictions(settings: Settings) -> None:
             f"{settings.where('wsgi_file')}: the app is already named by"
             f" {settings.where('module')}; remove one of them"
         )
+    _refuse_strange_crews(settings)
     _refuse_shared_spoolers(settings)
     _refuse_strange_mules(settings)
+
+
+def _refuse_strange_crews(settings: Settings) -> None:
+    """Refuse a least number of workers that leaves no room for more."""
+    least, most, first = settings.cheaper, settings.processes, settings.cheaper_initial
+    if least and least >= most:
+        raise Contradiction(
+            f"{settings.where('cheaper')}: there is no room between that and processes = {most};"
+            f" write processes = {least + 1} or more, or remove cheaper"
+        )
+    if least and first and not least <= first <= most:
+        raise Contradiction(
+            f"{settings.where('cheaper_initial')}: expected a number from {least} (cheaper)"
+            f" to {most} (processes)"
+        )
 
 
 def _refuse_twice(first: str, second: str, address: str) -> None:

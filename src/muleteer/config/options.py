@@ -233,6 +233,49 @@ class Settings:
         "Seconds between two looks at the memory for the evil options.",
         check=positive,
     )
+    cheaper: int = option(
+        0,
+        "Workers that are always there; more come when all are busy. 0: all of `processes` are.",
+        check=not_negative,
+        example="2",
+    )
+    cheaper_initial: int = option(
+        0,
+        "Workers at the start; 0: as many as `cheaper`.",
+        check=not_negative,
+        example="4",
+    )
+    cheaper_step: int = option(
+        1,
+        "Workers that come at a time.",
+        check=positive,
+    )
+    cheaper_overload: int = option(
+        3,
+        "Seconds all workers must be busy until more come, or have time to spare until one goes.",
+        uwsgi="differs: at once when clients wait on a TCP socket, too",
+        check=positive,
+    )
+    cheaper_algo: str = option(
+        "busy",
+        "How it is told that more workers are needed.",
+        uwsgi="accepted: by the time the workers were busy, in requests or on the processor",
+        example="spare",
+    )
+    cheap: bool = option(
+        False,
+        "Start no worker before the first client comes.",
+    )
+    idle: float = option(
+        0.0,
+        "Seconds without a request after which all workers leave, until a client comes; 0: never.",
+        check=not_negative,
+        example="600",
+    )
+    die_on_idle: bool = option(
+        False,
+        "Stop the server after `idle` seconds, for one that is started by its socket.",
+    )
     worker_reload_mercy: float = option(
         60.0,
         "Seconds a worker has to finish at a stop or reload before it is killed.",

@@ -7,19 +7,15 @@ Runs in: every child; the zygote sees no row of its own.
 from __future__ import annotations
 
 import os
-import socket
-import struct
 import time
 from typing import Any
 
 from muleteer.ipc.memory import memory_of
 from muleteer.ipc.scoreboard import Row, State
+from muleteer.ipc.sockets import waiting
 from muleteer.runtime import Runtime
 
 __all__ = ["Workers"]
-
-_TCP_INFO_UNACKED = 24
-"""Where `struct tcp_info` has, for a listening socket, how many connections wait in its queue."""
 
 
 class Workers:
@@ -82,11 +78,7 @@ class Workers:
         listeners = self._runtime.listeners
         if not 0 <= number < len(listeners):
             raise ValueError(f"listen_queue({number}): this server has {len(listeners)} sockets")
-        sock = listeners[number]
-        if sock.family not in (socket.AF_INET, socket.AF_INET6) or not hasattr(socket, "TCP_INFO"):
-            return 0
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
-        return int(struct.unpack_from("=I", info, _TCP_INFO_UNACKED)[0])
+        return waiting(listeners[number])
 
     def logsize(self) -> int:
         """Return the size of the log in bytes when it is a file, else 0."""

@@ -364,6 +364,11 @@ class Row:
         """Is anything running in this child: a request, a task, a signal handler?"""
         return self.running or any(core.busy_since for core in self.cores)
 
+    def seconds_at_work(self, now: float) -> float:
+        """Return the time its threads spent in requests, with those that run (monotonic `now`)."""
+        running = (now - core.busy_since for core in self.cores if core.busy_since)
+        return sum(core.microseconds for core in self.cores) / 1e6 + sum(running)
+
     @property
     def requests(self) -> int:
         """Requests finished by this child."""
@@ -423,6 +428,10 @@ class Scoreboard:
     @spooler_frequency.setter
     def spooler_frequency(self, seconds: int) -> None:
         self.ints[_Head.SPOOLER_FREQUENCY] = seconds
+
+    def active_workers(self) -> frozenset[int]:
+        """The numbers of the workers that are there."""
+        return frozenset(row.seat.id for row in self.taken("worker"))
 
     @property
     def total_requests(self) -> int:

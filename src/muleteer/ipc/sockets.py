@@ -11,11 +11,15 @@ import errno
 import os
 import socket
 import stat
+import struct
 from dataclasses import dataclass
 
 from muleteer.errors import CannotBind
 
-__all__ = ["Listener", "bind", "close"]
+__all__ = ["Listener", "bind", "close", "waiting"]
+
+_TCP_INFO_UNACKED = 24
+"""Where `struct tcp_info` has, for a listening socket, how many connections wait in its queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,14 @@ def close(listener: Listener, *, vacuum: bool) -> None:
                 os.unlink(listener.name)
         except OSError:
             pass  # somebody else tidied up, or put a socket of their own there
+
+
+def waiting(sock: socket.socket) -> int:
+    """Return how many clients wait to be accepted; 0 for unix sockets: the kernel does not say."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or not hasattr(socket, "TCP_INFO"):
+        return 0
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
+    return int(struct.unpack_from("=I", info, _TCP_INFO_UNACKED)[0])
 
 
 def _bind_tcp(address: str, protocol: str, backlog: int) -> Listener:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from muleteer.errors import UnknownTarget
@@ -78,12 +79,17 @@ def spooler_pipe(path: str) -> str:
     return f"spooler {path}"
 
 
-def resolve(target: str, population: Population) -> list[str]:
+def resolve(
+    target: str, population: Population, active: Callable[[], Collection[int]] | None = None
+) -> list[str]:
     """Return the pipes a signal for `target` is written to; `UnknownTarget` says what there is.
 
     `''`, `worker` and `worker0` mean the first worker that is idle, `mule` and `mule0` the first
-    idle mule, as in uWSGI (`core/signal.c`).
+    idle mule, as in uWSGI (`core/signal.c`). `active` returns the numbers of the workers
+    that are there, for `active-workers`; without it they all are.
     """
+    if target == "active-workers" and active is not None:
+        return [f"worker{n}" for n in sorted(active())]
     found = _groups(target, population) or _numbered(target, population)
     found = found or _farm_or_spooler(target, population)
     if found:

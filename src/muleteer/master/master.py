@@ -33,6 +33,7 @@ from muleteer.master.generations import ForkZygote, Generations
 from muleteer.master.roster import ChildHandle, Mode, Phase, Roster, ZygotePhase
 from muleteer.master.router import Router, option_sources
 from muleteer.master.weights import Weights
+from muleteer.master.workforce import Workforce
 
 __all__ = ["Master", "Shared"]
 
@@ -70,6 +71,14 @@ class Master:
         self._selector.register(self.signals.read_fd, selectors.EVENT_READ, self._hear_unix_signals)
         control = shared.switchboard.control_in
         self._selector.register(control, selectors.EVENT_READ, self._hear_children)
+        self.workforce = Workforce(
+            settings,
+            sum(seat.kind == "worker" for seat in shared.plan),
+            shared.scoreboard,
+            shared.switchboard,
+            shared.listeners,
+            self._selector,
+        )
         self.generations = Generations(
             settings,
             self.roster,
@@ -86,6 +95,7 @@ class Master:
     def run(self) -> int:
         """Supervise until the server has stopped; returns the exit code."""
         while not self._finished:
+            self._plan()
             wake_at = self._act()
             if self._finished:
                 break
@@ -94,6 +104,7 @@ class Master:
             self.router.send_due()
             self._check_deadlines()
             self._check_weights()
+            self._check_workforce()
         journal.stopped()
         return self.exit_code
 
@@ -112,7 +123,8 @@ class Master:
 
     def _timeout(self, wake_at: float | None) -> float | None:
         weighing = self.weights.next_check(self.generations.settings)
-        times = [wake_at, self.router.next_due(), self._next_deadline_check(), weighing]
+        looking = self.workforce.next_look()
+        times = [wake_at, self.router.next_due(), self._next_deadline_check(), weighing, looking]
         known = [when for when in times if when is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
@@ -204,6 +216,7 @@ class Master:
             self._close_listeners()
 
     def _close_listeners(self) -> None:
+        self.workforce.close()
         for listener in self.shared.listeners:
             close_listener(listener, vacuum=self.generations.settings.vacuum)
 
@@ -220,7 +233,7 @@ class Master:
                     self.children.retires(message["row"], message["pid"])
                 case "source":
                     self.router.add(message)
-                    self._plan_watcher()
+                    self._tell_watcher()
                 case "raise":
                     self.router.tick(message["signum"])
                 case "reload":
@@ -241,13 +254,18 @@ class Master:
         for message in signals:
             self.shared.switchboard.targets.set(message["signum"], message["target"])
         self.router.replace(sources)
-        self._plan_watcher()
+        self.workforce.follow(self.generations.settings)
+        self._tell_watcher()
         journal.registered(len(signals), [_in_words(source) for source in sources])
 
-    def _plan_watcher(self) -> None:
-        """Have a watcher while anything is watched, and let it know what."""
+    def _plan(self) -> None:
+        """The workers that are needed, all others, and a watcher while anything is watched."""
+        others = (seat for seat in self.shared.plan if seat.kind != "worker")
         watchers = (_WATCHER_SEAT,) if self.router.monitors else ()
-        self.roster.plan = (*self.shared.plan, *watchers)
+        self.roster.plan = (*self.workforce.seats, *others, *watchers)
+
+    def _tell_watcher(self) -> None:
+        """Let the watcher know what is watched now."""
         for watcher in self.roster.at(_WATCHER_SEAT):
             if watcher.phase is Phase.READY and watcher.generation == self.roster.generation:
                 self.router.brief_watcher()
@@ -288,6 +306,14 @@ class Master:
 
     def _doing(self, child: ChildHandle, what: str) -> str:
         return self.children.row(child).doing or what
+
+    # -- how many workers ----------------------------------------------------------------
+
+    def _check_workforce(self) -> None:
+        if self.roster.mode is Mode.RUNNING and self.workforce.look():
+            chosen = self.generations.settings
+            if chosen.die_on_idle and not self.workforce.crew.working:
+                self._stop(f"idle for {chosen.idle:g} s")
 
     # -- memory --------------------------------------------------------------------------
 

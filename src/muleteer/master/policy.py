@@ -292,9 +292,9 @@ def _has_children(roster: Roster, zygote: ZygoteHandle) -> bool:
 
 
 def _empty_unplanned(roster: Roster, decision: Decision) -> None:
-    """The plan may lose a seat: the watcher's, when a new generation watches nothing."""
+    """The plan may lose a seat: a worker's that is not needed, the watcher's when none is."""
     unplanned = [c for c in roster.children if c.counts and c.seat not in roster.plan]
-    decision.actions.extend(Retire(child) for child in unplanned)
+    decision.actions.extend(Retire(c, unhurried=c.seat.kind == "worker") for c in unplanned)
 
 
 def _hurry(roster: Roster, decision: Decision) -> None:

@@ -90,7 +90,9 @@ class Router:
         """
         target = self._switchboard.targets.get(signum)
         try:
-            for pipe in resolve(target, self._switchboard.population):
+            for pipe in resolve(
+                target, self._switchboard.population, self._scoreboard.active_workers
+            ):
                 channel = self._switchboard.signals[pipe]
                 channel.send(signum, patience_s=0.0) if counts else channel.send_tick(signum)
         except (ChannelFull, UnknownTarget) as error:

@@ -187,6 +187,33 @@ def _serves_all(server: Server) -> object:
     return len({evaluate(server, "os.getpid()") for _ in range(10)})
 
 
+def _grows_and_shrinks(server: Server) -> object:
+    """How many workers there are: at the start, while more requests run than that, and later."""
+
+    def there() -> int:
+        return sum(pid > 0 for pid in _pids(server))
+
+    first = there()
+    with ThreadPoolExecutor() as pool:
+        found = [pool.submit(status_of(answer("/wait")), server) for _ in range(2)]
+        server.wait_for("WAITING", times=2, within=30)
+        (server.folder / "go").touch()
+        statuses = {one.result() for one in found}
+    return first, statuses, eventually(lambda: there() == first and there(), within=60)
+
+
+def _idle(server: Server) -> object:
+    """All workers leave; the next request is answered by another one."""
+    first = evaluate(server, "os.getpid()")
+    server.wait_for("(?i)cheap", within=PATIENCE_S)
+    return evaluate(server, "os.getpid()") != first
+
+
+def _dies_idle(server: Server) -> object:
+    evaluate(server, "1")
+    return server.wait(within=PATIENCE_S)
+
+
 GROW = "setattr(sys, 'kept', bytearray(b'x' * (1 << 20)) * 200) or len(sys.kept)"
 
 
@@ -241,6 +268,7 @@ UNIX = "Unix signals to the master"
 START = "Starting"
 END = "Ending"
 HEAL = "Healing"
+CREW = "As many workers as needed"
 SPOOLER = {"tasks/": ""}
 
 CLAIMS = [
@@ -311,6 +339,27 @@ CLAIMS = [
         _replaced_after("__import__('threading').Timer(0.1, lambda: " + GROW + ").start()"),
         ini="evil-reload-on-rss = 150\nmem-collector-freq = 1",
     ),
+    _row(
+        CREW,
+        "`cheaper`: workers come while all are busy, and go again",
+        _grows_and_shrinks,
+        ini="processes = 3\ncheaper = 1\ncheaper-initial = 1",
+    ),
+    _row(
+        CREW,
+        "`cheaper-initial`",
+        lambda server: sum(pid > 0 for pid in _pids(server)),
+        ini="processes = 4\ncheaper = 1\ncheaper-initial = 3",
+    ),
+    _row(
+        CREW,
+        "`cheaper` that leaves no room",
+        _exit_code,
+        starts=False,
+        ini="processes = 2\ncheaper = 2",
+    ),
+    _row(CREW, "`idle`: all leave until somebody comes", _idle, ini="idle = 1"),
+    _row(CREW, "`die-on-idle`", _dies_idle, ini="idle = 1\ndie-on-idle = true"),
     _row(START, "`pidfile` holds the master's pid", _pidfile, ini="pidfile = server.pid"),
     _row(START, "the mode of a unix socket", _mode, ini="socket = app.sock\nhttp-socket ="),
     _row(
