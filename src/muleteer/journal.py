@@ -200,6 +200,16 @@ def mercy_ended(seat: str, pid: int, mercy_s: float) -> None:
     log.warning("%s (pid: %d) did not leave within its mercy of %g s: killed", seat, pid, mercy_s)
 
 
+def interrupted(seat: str, pid: int, doing: str, mercy_s: float) -> None:
+    log.warning(
+        "%s (pid: %d) did not leave within its mercy of %g s: %s is interrupted",
+        seat,
+        pid,
+        mercy_s,
+        doing or "what it does",
+    )
+
+
 def start_too_slow(seat: str, pid: int, patience_s: float) -> None:
     log.error("%s (pid: %d) was not ready within %g s: killed", seat, pid, patience_s)
 
@@ -328,10 +338,10 @@ def task_raised(name: str, what: str) -> None:
 
 def task_failed(name: str, what: str, failures: int, retries: float, seconds: float) -> None:
     log.warning(
-        "task %s failed (%d of %s): %s; it will run again in %.3g s",
+        "task %s failed (%d%s): %s; it will run again in %.2f s",
         name,
         failures,
-        "for ever" if retries == inf else f"{retries + 1:g}",
+        ", tried for ever" if retries == inf else f" of {retries + 1:g}",
         what,
         seconds,
     )

@@ -286,9 +286,10 @@ class Settings:
         "The same for a mule.",
         check=positive,
     )
-    spooler_reload_mercy: float = option(
+    spooler_mercy: float = option(
         60.0,
-        "Seconds a spooler has to finish its task at a stop or reload before it is killed.",
+        "Seconds a spooler has to finish its task at a stop or reload;"
+        " then the task is interrupted, and runs again.",
         uwsgi="ours: uWSGI kills a spooler in the middle of its task",
         check=positive,
     )

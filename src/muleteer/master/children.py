@@ -72,10 +72,17 @@ class Children:
         self.hear(child, Event.KILL)
         self.send(child, unix_signals.SIGKILL)
 
+    def interrupt(self, action: policy.Interrupt) -> None:
+        """Tell a child that its mercy is over: it gives up what it does."""
+        child = action.child
+        journal.interrupted(str(child.seat), child.pid, self.row(child).doing, action.seconds)
+        self.hear(child, Event.INTERRUPT)
+        self.send(child, unix_signals.SIGQUIT)
+
     def kill(self, action: policy.KillChild) -> None:
         """Send a child SIGKILL, and say why."""
         child = action.child
-        if action.why == "mercy":
+        if action.why in ("mercy", "interrupted"):
             journal.mercy_ended(str(child.seat), child.pid, action.seconds)
         elif action.why == "start":
             journal.start_too_slow(str(child.seat), child.pid, action.seconds)
@@ -104,7 +111,11 @@ class Children:
     def hear(self, child: ChildHandle, event: Event) -> None:
         """Something happened to a child: its next phase, here and on the scoreboard."""
         child.hear(event, time.monotonic())
-        states = {Phase.READY: State.READY, Phase.RETIRING: State.RETIRING}
+        states = {
+            Phase.READY: State.READY,
+            Phase.RETIRING: State.RETIRING,
+            Phase.INTERRUPTED: State.RETIRING,
+        }
         self.row(child).set_state(states.get(child.phase, State.FORKED), child.pid or None)
 
     def forked(self, row: int, pid: int) -> None:
@@ -127,7 +138,7 @@ class Children:
             return
         self._switchboard.forget_ticks()
         now = time.monotonic()
-        expected = child.phase in (Phase.RETIRING, Phase.KILLED)
+        expected = child.phase in (Phase.RETIRING, Phase.INTERRUPTED, Phase.KILLED)
         history = self._roster.seat_history(child.seat)
         delay = policy.note_death(history, now - child.born, now, expected=expected)
         doing = self.row(child).doing

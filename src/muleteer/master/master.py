@@ -133,7 +133,7 @@ class Master:
         return policy.Mercies(
             worker=chosen.worker_reload_mercy,
             mule=chosen.mule_reload_mercy,
-            spooler=chosen.spooler_reload_mercy,
+            spooler=chosen.spooler_mercy,
         )
 
     def _lifetimes(self) -> policy.Lifetimes:
@@ -155,6 +155,8 @@ class Master:
                 self.children.spawn(action.seat, self.generations.order)
             case policy.Retire():
                 self.children.retire(action)
+            case policy.Interrupt():
+                self.children.interrupt(action)
             case policy.KillChild():
                 self.children.kill(action)
             case policy.KillZygote():

@@ -9,6 +9,7 @@ Rules:
    successor is forked.
 3. A child that dies young is not reborn in a hot loop; one that lived is reborn at once.
 4. Every wait has an end: a start that takes too long and a mercy that passes end in one SIGKILL.
+   A spooler is interrupted before that: its task shall know, and not count an attempt.
 5. Recycling hurries nobody: a child that has done enough finishes what it does, however long that
    takes, until a stop or a reload asks it too, or two others of its seat are still leaving.
 
@@ -36,6 +37,7 @@ __all__ = [
     "Decision",
     "Dismiss",
     "Finish",
+    "Interrupt",
     "KillChild",
     "KillZygote",
     "Lifetimes",
@@ -64,6 +66,12 @@ ORPHAN_PATIENCE_S = 1.0
 
 It may have been forked in the last moment.
 """
+
+
+INTERRUPTIBLE = ("spooler",)
+"""The kinds that give up what they do when they are told to, and put it back."""
+LAST_MOMENT_S = 2.0
+"""What an interrupted child has until SIGKILL: its task may stand in C code, or not let go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +129,20 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Tell a child to give up what it does; its mercy of so many seconds is over."""
+
+    child: ChildHandle
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class KillChild:
     """Send a child SIGKILL."""
 
     child: ChildHandle
     why: str
-    """"mercy", "start", "orphaned" or "now"."""
+    """"mercy", "interrupted", "start", "orphaned" or "now"."""
     seconds: float
 
 
@@ -154,7 +170,9 @@ class Finish:
     """Nothing is left; the master may go."""
 
 
-Action = StartZygote | Spawn | Retire | KillChild | KillZygote | Dismiss | Announce | Finish
+Action = (
+    StartZygote | Spawn | Retire | Interrupt | KillChild | KillZygote | Dismiss | Announce | Finish
+)
 
 
 @dataclass(slots=True)
@@ -213,10 +231,12 @@ def _end_patience(roster: Roster, now: float, mercies: Mercies, decision: Decisi
         if ending is None:
             continue
         why, seconds = ending
-        if now >= child.since + seconds:
-            decision.actions.append(KillChild(child, why, seconds))
-        else:
+        if now < child.since + seconds:
             decision.later(child.since + seconds)
+        elif why == "mercy" and child.seat.kind in INTERRUPTIBLE:
+            decision.actions.append(Interrupt(child, seconds))
+        else:
+            decision.actions.append(KillChild(child, why, seconds))
     for zygote in roster.zygotes:
         if zygote.phase is ZygotePhase.DISMISSED:
             if now >= zygote.since + ZYGOTE_MERCY_S:
@@ -230,6 +250,8 @@ def _patience(roster: Roster, child: ChildHandle, mercies: Mercies) -> tuple[str
         return "orphaned", ORPHAN_PATIENCE_S
     if child.phase is Phase.RETIRING:
         return None if child.unhurried else ("mercy", mercies.of(child.seat))
+    if child.phase is Phase.INTERRUPTED:
+        return "interrupted", LAST_MOMENT_S
     if child.phase in (Phase.ASKED, Phase.FORKED):
         return "start", START_PATIENCE_S
     return None

@@ -38,6 +38,8 @@ class Phase(Enum):
     FORKED = "forked"
     READY = "ready"
     RETIRING = "retiring"
+    INTERRUPTED = "interrupted"
+    """Its mercy is over; it was told to give up what it does, and has a last moment."""
     KILLED = "killed"
     """It was sent SIGKILL; its death is on its way."""
 
@@ -48,6 +50,7 @@ class Event(Enum):
     FORK = "fork"
     SPEAK = "ready"
     RETIRE = "retire"
+    INTERRUPT = "interrupt"
     KILL = "kill"
 
 
@@ -55,22 +58,32 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.ASKED, Event.FORK): Phase.FORKED,
     (Phase.ASKED, Event.SPEAK): Phase.READY,  # its word overtook the zygote's
     (Phase.ASKED, Event.RETIRE): Phase.RETIRING,
+    (Phase.ASKED, Event.INTERRUPT): Phase.INTERRUPTED,
     (Phase.ASKED, Event.KILL): Phase.KILLED,
     (Phase.FORKED, Event.FORK): Phase.FORKED,
     (Phase.FORKED, Event.SPEAK): Phase.READY,
     (Phase.FORKED, Event.RETIRE): Phase.RETIRING,
+    (Phase.FORKED, Event.INTERRUPT): Phase.INTERRUPTED,
     (Phase.FORKED, Event.KILL): Phase.KILLED,
     (Phase.READY, Event.FORK): Phase.READY,
     (Phase.READY, Event.SPEAK): Phase.READY,
     (Phase.READY, Event.RETIRE): Phase.RETIRING,
+    (Phase.READY, Event.INTERRUPT): Phase.INTERRUPTED,
     (Phase.READY, Event.KILL): Phase.KILLED,
     (Phase.RETIRING, Event.FORK): Phase.RETIRING,
     (Phase.RETIRING, Event.SPEAK): Phase.RETIRING,
     (Phase.RETIRING, Event.RETIRE): Phase.RETIRING,
+    (Phase.RETIRING, Event.INTERRUPT): Phase.INTERRUPTED,
     (Phase.RETIRING, Event.KILL): Phase.KILLED,
+    (Phase.INTERRUPTED, Event.FORK): Phase.INTERRUPTED,
+    (Phase.INTERRUPTED, Event.SPEAK): Phase.INTERRUPTED,
+    (Phase.INTERRUPTED, Event.RETIRE): Phase.INTERRUPTED,
+    (Phase.INTERRUPTED, Event.INTERRUPT): Phase.INTERRUPTED,
+    (Phase.INTERRUPTED, Event.KILL): Phase.KILLED,
     (Phase.KILLED, Event.FORK): Phase.KILLED,
     (Phase.KILLED, Event.SPEAK): Phase.KILLED,
     (Phase.KILLED, Event.RETIRE): Phase.KILLED,
+    (Phase.KILLED, Event.INTERRUPT): Phase.KILLED,
     (Phase.KILLED, Event.KILL): Phase.KILLED,
 }
 """state x event → state.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal as unix_signals
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +20,7 @@ from muleteer.errors import SpoolError, StoreUnavailable
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.targets import spooler_pipe
 from muleteer.roles.role import Role
-from muleteer.roles.taskrun import DIED, Hook, policy, run_hook, wishes_of
+from muleteer.roles.taskrun import DIED, Hook, TaskRun, policy, wishes_of
 from muleteer.runtime import Runtime
 from muleteer.spool.store import Outcome, Store, Task
 from muleteer.spool.verdict import (
@@ -53,6 +54,7 @@ class Spooler(Role):
         self.store: Store = runtime.new_store(self.directory)
         self.signal_names = ("spooler", spooler_pipe(self.directory))
         self._bell = self.switchboard.spooler_bells[self.directory]
+        self._task_run = TaskRun()
 
     def _own_directory(self) -> str:
         per_directory = self.settings.spooler_processes
@@ -61,6 +63,7 @@ class Spooler(Role):
     def start(self) -> None:
         """Go to the directory and listen to its bell, its arrivals, and to signals."""
         self._nice()
+        unix_signals.signal(unix_signals.SIGQUIT, self._task_run.interrupt)
         os.chdir(self.settings.spooler_chdir or self.directory)
         self.loop.watch(self._bell.read_fd, self._rung, exclusive=True)
         arrivals = self.store.fileno()
@@ -168,7 +171,7 @@ class Spooler(Role):
             journal.task_started(name)
         started = time.monotonic()
         with self.runtime.around():
-            run = run_hook(hook, seen, name)
+            run = self._task_run.run(hook, seen, name)
         if run.ending is Ending.DONE and not self.settings.spooler_quiet:
             journal.task_done(name, time.monotonic() - started)
         return run

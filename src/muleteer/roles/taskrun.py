@@ -21,21 +21,43 @@ from muleteer.errors import Leave
 from muleteer.spool.store import Outcome
 from muleteer.spool.verdict import Ending, RetryPolicy, Run
 
-__all__ = ["DIED", "Hook", "policy", "run_hook", "wishes_of"]
+__all__ = ["DIED", "Hook", "TaskRun", "policy", "wishes_of"]
 
 Hook = Callable[[Mapping[Any, Any]], object]
 
 DIED = Run(Ending.DIED, "the process that ran the task died")
 
 
-def run_hook(hook: Hook, task: Mapping[Any, Any], name: str) -> Run:
-    """Run the task and say how that ended. A `SystemExit` of the task's passes through."""
-    try:
-        return Run(_ending(hook(task)))
-    except Leave:
-        return Run(Ending.INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - the application's own code
-        return _failure(error, name)
+class TaskRun:
+    """Runs tasks, and lets go of one when it is told to, in the middle of it."""
+
+    def __init__(self) -> None:
+        self._is_running = False
+
+    def interrupt(self, _number: int = 0, _frame: object = None) -> None:
+        """Raise `Leave` in the task that runs; without one nothing happens. A signal handler."""
+        if self._is_running:
+            self._is_running = False
+            raise Leave
+
+    def run(self, hook: Hook, task: Mapping[Any, Any], name: str) -> Run:
+        """Run the task and say how that ended. A `SystemExit` of the task's passes through."""
+        try:
+            return self._run(hook, task, name)
+        except Leave:
+            return Run(Ending.INTERRUPTED)
+
+    def _run(self, hook: Hook, task: Mapping[Any, Any], name: str) -> Run:
+        try:
+            self._is_running = True
+            returned = hook(task)
+            self._is_running = False
+            return Run(_ending(returned))
+        except Exception as error:  # noqa: BLE001 - the application's own code
+            self._is_running = False
+            return _failure(error, name)
+        finally:
+            self._is_running = False
 
 
 def wishes_of(hook: Hook | None, task: Mapping[Any, Any]) -> Mapping[str, Any]:

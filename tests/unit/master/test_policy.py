@@ -42,6 +42,7 @@ class World:
         self.rows = iter(range(1_000_000))
         self.finished = False
         self.killed: list[int] = []
+        self.interrupted: list[int] = []
         self.announced: list[int] = []
 
     def settle(self) -> float | None:
@@ -78,6 +79,11 @@ class World:
                 child.since = self.now if child.unhurried else child.since
                 child.hear(Event.RETIRE, self.now)
                 child.unhurried = unhurried
+            case policy.Interrupt(child):
+                assert child.phase is Phase.RETIRING, "interrupted out of turn"
+                assert child.seat.kind == "spooler"
+                child.hear(Event.INTERRUPT, self.now)
+                self.interrupted.append(child.row)
             case policy.KillChild(child):
                 assert child.phase is not Phase.KILLED, "killed twice"
                 child.hear(Event.KILL, self.now)
@@ -284,7 +290,7 @@ def test_dead_zygote_is_replaced_and_its_children_go_on() -> None:
 
 def test_mercy_ends_in_one_kill() -> None:
     """A child that does not leave within its mercy is killed, once."""
-    world = World((Seat("spooler", 1),)).served()
+    world = World((Seat("mule", 1),)).served()
     (child,) = world.roster.children
     child.hear(Event.RETIRE, world.now)
     world.settle()
@@ -292,7 +298,24 @@ def test_mercy_ends_in_one_kill() -> None:
     world.now += MERCIES.of(child.seat)
     world.settle()
     world.settle()
-    assert world.killed == [child.row]
+    assert (world.killed, world.interrupted) == ([child.row], [])
+
+
+def test_a_spooler_is_interrupted_before_it_is_killed() -> None:
+    """After its mercy it is told, once, to give its task up; if it lives on, it is killed, once."""
+    world = World((Seat("spooler", 1),)).served()
+    (child,) = world.roster.children
+    child.hear(Event.RETIRE, world.now)
+    assert world.settle() == world.now + MERCIES.of(child.seat)
+    world.now += MERCIES.of(child.seat)
+    wake_at = world.settle()
+    world.settle()
+    assert (world.interrupted, world.killed) == ([child.row], [])
+    assert wake_at == world.now + policy.LAST_MOMENT_S, "nobody rings when the moment is over"
+    world.now += policy.LAST_MOMENT_S
+    world.settle()
+    world.settle()
+    assert (world.interrupted, world.killed) == ([child.row], [child.row])
 
 
 def test_a_child_that_was_never_forked_is_not_waited_for() -> None:
