@@ -53,6 +53,8 @@ spooler_functions: dict[str, Callable[..., Any]] = {}
 _FULL_NAME = "ud_spool_name"
 """Our own var: module and qualified name, since `ud_spool_func` is a plain name only."""
 
+_FULL_NAME_KEY = _FULL_NAME.encode()
+
 _SPECIAL = ("spooler", "priority", "at", "body")
 
 
@@ -127,7 +129,7 @@ class Spooled(Generic[P, R]):
             self._refuse_without_spooler()
         task = {stored_key(key): stored(key, value) for key, value in message.items()}
         task[b"ud_spool_func"] = self.__name__.encode()
-        task[_FULL_NAME.encode()] = full_name(self).encode()
+        task[_FULL_NAME_KEY] = full_name(self).encode()
         if self._returns:
             task[b"ud_spool_ret"] = str(getattr(uwsgi, self._returns)).encode()
         refuse_truncation(task)
@@ -336,9 +338,9 @@ def manage_spool_request(task: Mapping[Any, Any]) -> Any:
 
 def policy_of(task: Mapping[Any, Any]) -> Mapping[str, Any]:
     """Return what the task's function asks for (`Wishes`); muleteer's spooler wants to know."""
-    names = (as_text(task.get(key, b"")) for key in (_FULL_NAME.encode(), b"ud_spool_func"))
+    qualified, name = task.get(_FULL_NAME_KEY, b""), task.get(b"ud_spool_func", b"")
     try:
-        return _spooled_by_name.find(*names).wishes
+        return _spooled_by_name.find(as_text(qualified), as_text(name)).wishes
     except LookupError:
         return {}
 

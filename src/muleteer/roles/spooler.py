@@ -20,7 +20,7 @@ from muleteer.errors import SpoolError, StoreUnavailable
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.targets import spooler_pipe
 from muleteer.roles.role import Role
-from muleteer.roles.taskrun import DIED, Hook, TaskRun, policy, wishes_of
+from muleteer.roles.taskrun import DIED, DONE, Hook, TaskRun, policy, wishes_of
 from muleteer.runtime import Runtime
 from muleteer.spool.store import Outcome, Store, Task
 from muleteer.spool.verdict import (
@@ -41,6 +41,10 @@ __all__ = ["Spooler"]
 
 NICENESS = 19
 """Spooled work gives way to requests; uWSGI's spoolers run at the same niceness."""
+
+BETWEEN_LOOKS_S = 0.005
+"""How long tasks may follow each other without a look at signals and arrivals: one system call
+less for each of them. A wish to leave is heard after any task."""
 
 
 class Spooler(Role):
@@ -106,7 +110,16 @@ class Spooler(Role):
             self._rescan_after_a_while()
         else:
             self._run(task)
+            self._listen_between()
+
+    def _listen_between(self) -> None:
+        """Hear what came in during the task; short tasks that follow each other share one look."""
+        now = time.monotonic()
+        if self._asked_to_leave or now >= self._listens_at:
             self.loop.turn(0)
+            self._listens_at = now + BETWEEN_LOOKS_S
+
+    _listens_at = 0.0
 
     def _until_next(self) -> float:
         due = self.store.next_due()
@@ -143,17 +156,18 @@ class Spooler(Role):
 
     def _run(self, task: Task) -> None:
         """Run one task under its deadline and do with it what the verdict says."""
-        name = task.name.decode(errors="replace")
         hook, seen = self.registry.hooks.get("spooler"), task.seen()
         wishes = wishes_of(hook, seen)
         leaving: SystemExit | None = None
-        with self.runtime.deadline(self._limit(wishes), doing=task.name):
-            try:
-                run = DIED if task.died else self._timed(hook, seen, name)
-            except SystemExit as exit_of_the_task:
-                leaving = exit_of_the_task
-                run = Run(Ending.RAISED, f"SystemExit: {leaving.code}")
-        self._end(task, run, policy(self.settings, self._frequency, wishes), name)
+        self.runtime.begin(self._limit(wishes), doing=task.name)
+        try:
+            run = DIED if task.died else self._timed(hook, seen, task)
+        except SystemExit as exit_of_the_task:
+            leaving = exit_of_the_task
+            run = Run(Ending.RAISED, f"SystemExit: {leaving.code}")
+        finally:
+            self.runtime.end()
+        self._end(task, run, wishes)
         if leaving is not None:
             raise leaving
         self.recycle_if_due()
@@ -163,37 +177,43 @@ class Spooler(Role):
         timeout: float | None = wishes.get("timeout")
         return self.settings.spooler_harakiri if timeout is None else timeout
 
-    def _timed(self, hook: Hook | None, seen: Mapping[Any, Any], name: str) -> Run:
+    def _timed(self, hook: Hook | None, seen: Mapping[Any, Any], task: Task) -> Run:
         """Run the hook and log its beginning and a good end."""
         if hook is None:
             return Run(Ending.NOT_MINE)
-        if not self.settings.spooler_quiet:
-            journal.task_started(name)
+        tells = not self.settings.spooler_quiet
+        if tells:
+            journal.task_started(task.label)
         started = time.monotonic()
         with self.runtime.around():
-            run = self._task_run.run(hook, seen, name)
-        if run.ending is Ending.DONE and not self.settings.spooler_quiet:
-            journal.task_done(name, time.monotonic() - started)
+            run = self._task_run.run(hook, seen, task)
+        if tells and run is DONE:
+            journal.task_done(task.label, time.monotonic() - started)
         return run
 
-    def _end(self, task: Task, run: Run, chosen: RetryPolicy, name: str) -> None:
+    def _end(self, task: Task, run: Run, wishes: Mapping[str, Any]) -> None:
         """Carry the verdict out and say so."""
-        now = time.time()
-        becomes = verdict(
+        try:
+            if run is DONE:  # most tasks end so, and nobody need think about them
+                self.store.settle(task, Outcome.OK)
+            else:
+                chosen = policy(self.settings, self._frequency, wishes)
+                becomes = self._verdict(task, run, chosen)
+                self._carry_out(task, becomes)
+                self._tell(task, run, becomes, chosen)
+        except SpoolError as error:
+            journal.store_unavailable(str(error), self._frequency)
+
+    def _verdict(self, task: Task, run: Run, chosen: RetryPolicy) -> Verdict:
+        return verdict(
             run,
             chosen,
             attempts=task.attempts,
             first_due=task.first_due,
-            now=now,
+            now=time.time(),
             frequency=self._frequency,
             chance=random.random(),
         )
-        try:
-            self._carry_out(task, becomes)
-        except SpoolError as error:
-            journal.store_unavailable(str(error), self._frequency)
-            return
-        self._tell(task, run, becomes, chosen, name)
 
     def _carry_out(self, task: Task, becomes: Verdict) -> None:
         match becomes:
@@ -208,8 +228,9 @@ class Spooler(Role):
             case Dead(reason):
                 self.store.bury(task, reason)
 
-    def _tell(self, task: Task, run: Run, becomes: Verdict, chosen: RetryPolicy, name: str) -> None:
+    def _tell(self, task: Task, run: Run, becomes: Verdict, chosen: RetryPolicy) -> None:
         """Log what became of the task; whoever wants to hear of its death is called."""
+        name = task.label
         match becomes:
             case Done() if run.ending is Ending.DROPPED:
                 journal.task_dropped(name, run.error)

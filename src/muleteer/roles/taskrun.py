@@ -18,13 +18,14 @@ from typing import Any
 from muleteer import journal
 from muleteer.config.options import Settings
 from muleteer.errors import Leave
-from muleteer.spool.store import Outcome
+from muleteer.spool.store import Outcome, Task
 from muleteer.spool.verdict import Ending, RetryPolicy, Run
 
-__all__ = ["DIED", "Hook", "TaskRun", "policy", "wishes_of"]
+__all__ = ["DIED", "DONE", "Hook", "TaskRun", "policy", "wishes_of"]
 
 Hook = Callable[[Mapping[Any, Any]], object]
 
+DONE = Run(Ending.DONE)
 DIED = Run(Ending.DIED, "the process that ran the task died")
 
 
@@ -40,22 +41,22 @@ class TaskRun:
             self._is_running = False
             raise Leave
 
-    def run(self, hook: Hook, task: Mapping[Any, Any], name: str) -> Run:
+    def run(self, hook: Hook, seen: Mapping[Any, Any], task: Task) -> Run:
         """Run the task and say how that ended. A `SystemExit` of the task's passes through."""
         try:
-            return self._run(hook, task, name)
+            return self._run(hook, seen, task)
         except Leave:
             return Run(Ending.INTERRUPTED)
 
-    def _run(self, hook: Hook, task: Mapping[Any, Any], name: str) -> Run:
+    def _run(self, hook: Hook, seen: Mapping[Any, Any], task: Task) -> Run:
         try:
             self._is_running = True
-            returned = hook(task)
+            returned = hook(seen)
             self._is_running = False
-            return Run(_ending(returned))
+            return _meaning(returned)
         except Exception as error:  # noqa: BLE001 - the application's own code
             self._is_running = False
-            return _failure(error, name)
+            return _failure(error, task.label)
         finally:
             self._is_running = False
 
@@ -77,14 +78,14 @@ def policy(settings: Settings, frequency: float, wishes: Mapping[str, Any]) -> R
     return replace(default, **wishes)
 
 
-def _ending(returned: object) -> Ending:
+def _meaning(returned: object) -> Run:
     """Read a handler's word: -2 is done, 0 is not mine, anything else runs again (uWSGI's rule)."""
     if isinstance(returned, int):
         if returned == Outcome.OK:
-            return Ending.DONE
+            return DONE
         if returned == Outcome.IGNORE:
-            return Ending.NOT_MINE
-    return Ending.WORD
+            return Run(Ending.NOT_MINE)
+    return Run(Ending.WORD)
 
 
 def _failure(error: Exception, name: str) -> Run:

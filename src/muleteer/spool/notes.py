@@ -32,9 +32,8 @@ def task_in(path: bytes, data: bytes, seen_at: float = 0.0) -> Task:
     """
     content = decode_task(data)
     queued_at = names.queued_at(path) or seen_at
-    for key in content.vars:
-        if key.startswith(PREFIX):
-            return _with_notes(path, content, queued_at)
+    if PREFIX in data:
+        return _with_notes(path, content, queued_at)
     return Task(path, content.vars, content.body, queued_at)
 
 

@@ -96,13 +96,32 @@ def decode_vars(block: bytes | bytearray | memoryview) -> list[tuple[bytes, byte
     block = bytes(block)
     pairs: list[tuple[bytes, bytes]] = []
     at, end = 0, len(block)
-    while at < end:
-        key, after = _item(block, at, end)
-        if not key:
-            raise Malformed(f"variable at byte {at} has an empty name")
-        value, at = _item(block, after, end)
-        pairs.append((key, value))
+    try:
+        while at < end:
+            name, value = at + 2, at + 4 + (block[at] | block[at + 1] << 8)
+            at = value + (block[value - 2] | block[value - 1] << 8)
+            pairs.append((block[name : value - 2], block[value:at]))
+            if name + 2 == value:
+                break
+    except IndexError:
+        at = end + 1
+    if at != end or (pairs and not pairs[-1][0]):
+        raise _fault_in(block)
     return pairs
+
+
+def _fault_in(block: bytes) -> Malformed:
+    """What is wrong with a block of variables, looked for item by item."""
+    at, end = 0, len(block)
+    try:
+        while at < end:
+            key, after = _item(block, at, end)
+            if not key:
+                return Malformed(f"variable at byte {at} has an empty name")
+            _, at = _item(block, after, end)
+    except Malformed as fault:
+        return fault
+    raise AssertionError("a block without a fault was refused")
 
 
 def encode_array(items: Iterable[bytes]) -> bytes:
