@@ -41,13 +41,16 @@ define check_python
 "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,$(VERSIONED)-venv); }
 endef
 
-.PHONY: help demo test test-unit lint format bench clean reference nginx
+.PHONY: help demo demo-everything test test-unit lint format screenshots bench clean reference \
+	nginx browser erlang
 
 help:
 	@echo "make demo       serve the example site on http://127.0.0.1:8000"
+	@echo "make demo-everything  the same for the site with every decorator"
 	@echo "make test       install what the tests need and run all of them, linters included"
 	@echo "make test-unit  only tests/unit: a few seconds"
 	@echo "make lint       ruff and mypy"
+	@echo "make screenshots  the pictures in docs/images, anew"
 	@echo "make format     let ruff lay out the code"
 	@echo "make bench      how fast, beside uWSGI, gunicorn and granian"
 	@echo "make clean      remove everything that the above made"
@@ -55,7 +58,10 @@ help:
 demo: $(VENV)/.demo
 	@exec $(BIN)/python examples/videos/demo.py
 
-test: $(VENV)/.test reference nginx lint
+demo-everything: $(VENV)/.demo
+	@exec $(BIN)/muleteer examples/everything/everything.ini
+
+test: $(VENV)/.test reference nginx browser erlang lint
 	$(BIN)/pytest $(PYTEST)
 
 test-unit: $(VENV)/.test
@@ -65,6 +71,9 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+screenshots: $(VENV)/.test browser erlang
+	$(BIN)/pytest tests/browser --screenshots
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
@@ -79,6 +88,7 @@ clean:
 	rm -rf $(VENV) $(REFERENCE) $(DECORATORS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf examples/videos/videos.sqlite3 examples/videos/mytasks/*
+	rm -rf examples/everything/{events.sqlite3*,watched.txt,spool/*}
 
 # -- what they stand on --------------------------------------------------------------------------
 
@@ -131,6 +141,12 @@ $(DECORATORS)/.installed: pyproject.toml $(VENV)/.test
 HAS_HEADERS := import os, sys, sysconfig; \
 	sys.exit(not os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')))
 
-# Not fatal here: the tests that need it fail with the line that installs it.
+# Not fatal here: the tests that need one of them fail with the line that installs it.
 nginx:
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || ( $(call apt,nginx) ) || true
+
+browser:
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || ( $(call apt,chromium chromium-driver) ) || true
+
+erlang:
+	@command -v erl >/dev/null || ( $(call apt,erlang-base) ) || true

@@ -20,6 +20,13 @@ hypothesis.settings.register_profile("busy machine", deadline=None)
 hypothesis.settings.load_profile("busy machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots`: the tests that look at a page also write its picture for the docs."""
+    parser.addoption(
+        "--screenshots", action="store_true", help="write the screenshots to docs/images"
+    )
+
+
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start a muleteer server: `start_server(ini=…, files=…)`; proven clean at the end."""

@@ -5,9 +5,7 @@ The site is copied into the test's folder, so its spool directory and its databa
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from urllib.parse import urlencode
 import pytest
 from tests.harness import Client, Nginx, Response, Server, eventually
 from tests.harness.clients import Address
+from tests.harness.examples import videos
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "videos"
 
@@ -103,14 +102,7 @@ class Browser:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The example, prepared as `make demo` does, on free ports."""
-    folder = tmp_path_factory.mktemp("projects") / "videos"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.avi", "*.sqlite3", "*.jpg"))
-    subprocess.run([sys.executable, folder / "demo.py", "--prepare"], check=True, timeout=60)
-    ini = (folder / "videos.ini").read_text().replace("127.0.0.1:3031", "127.0.0.1:0")
-    arguments = ["videos.ini", "--http-socket", "127.0.0.1:0"]
-    path = f"{os.environ['PATH']}:{folder / 'standin'}"
-    server = Server(folder, args=arguments, files={"videos.ini": ini}, env={"PATH": path})
-    with server:
+    with videos(tmp_path_factory.mktemp("projects")) as server:
         yield server
 
 
