@@ -65,6 +65,18 @@ def listening(protocol: str, name: str) -> None:
     log.info("listening on %s %s", protocol, name)
 
 
+def runs_as_root() -> None:
+    log.warning("running as root: whoever breaks the application owns the machine; set uid and gid")
+
+
+def cannot_step_down(uid: int) -> None:
+    log.warning("uid and gid have no effect: only root can become another user, this is %d", uid)
+
+
+def stepped_down(uid: int, gid: int) -> None:
+    log.info("running as user %d, group %d", uid, gid)
+
+
 def spooler_created(path: str) -> None:
     log.info("created the spool directory %s", path)
 

@@ -51,6 +51,9 @@ def refusal(folder: Path, *argv: str, ini: str | None = None) -> tuple[int, str]
         (SERVE + "pidfile = no/pe\n", 1, "app.ini:3: pidfile = 'no/pe': No such file"),
         (SERVE + "logto = no/pe\n", 1, "app.ini:3: logto = 'no/pe': No such file"),
         (SERVE + "virtualenv = nope\n", 22, "app.ini:3: virtualenv = 'nope': no nope/lib/python"),
+        (SERVE + "uid = nosuch\n", 1, "app.ini:3: uid = 'nosuch': there is no user 'nosuch'"),
+        (SERVE + "gid = nosuch\n", 1, "app.ini:3: gid = 'nosuch': there is no group 'nosuch'"),
+        (SERVE + "processes = 2\ncheaper = 2\n", 1, "app.ini:4: cheaper = '2': there is no room"),
         ("socket = no/pe.sock\n", 1, "app.ini:2: socket = 'no/pe.sock': cannot listen on"),
     ],
 )

@@ -31,6 +31,7 @@ from muleteer.config.values import (
     read_mode,
     read_module,
     read_node,
+    read_owner,
     read_path_and_signal,
     read_retries,
     read_signal_timer,
@@ -92,6 +93,12 @@ class Settings:
         read=read_mode,
         bare="666",
         example="660",
+    )
+    chown_socket: str | None = option(
+        None,
+        "Owner of unix sockets, as user:group.",
+        read=read_owner,
+        example="www-data:www-data",
     )
     vacuum: bool = option(
         True,
@@ -305,6 +312,48 @@ class Settings:
         "Load the app in each worker instead of once before the fork.",
         uwsgi="not yet: the app is loaded once and shared by the fork;"
         " open connections in a @postfork function",
+    )
+    uid: str | None = option(
+        None,
+        "User that the server runs as, once its sockets are bound.",
+        uwsgi="differs: sockets are bound before, so that port 80 is none of its affair; without"
+        " gid it has the user's own groups, there it keeps root's",
+        example="www-data",
+    )
+    gid: str | None = option(
+        None,
+        "Group that the server runs as, once its sockets are bound.",
+        uwsgi="differs: sockets are bound before",
+        example="www-data",
+    )
+    add_gid: tuple[str, ...] = option(
+        (),
+        "Another group that the server is in.",
+        example="docker",
+    )
+    umask: int | None = option(
+        None,
+        "Permissions that are taken from every new file, in octal.",
+        read=read_mode,
+        example="027",
+    )
+    limit_as: int = option(
+        0,
+        "Megabytes of address space that each process may have; 0 for no limit.",
+        check=not_negative,
+        example="2048",
+    )
+    limit_nproc: int = option(
+        0,
+        "Processes and threads that the server's user may have; 0 for no limit.",
+        check=not_negative,
+        example="200",
+    )
+    max_fd: int = option(
+        0,
+        "Files and connections that each process may have open; 0: as many as it was given.",
+        check=not_negative,
+        example="4096",
     )
     locks: int = option(
         0,

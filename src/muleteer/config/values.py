@@ -20,6 +20,7 @@ __all__ = [
     "read_mode",
     "read_module",
     "read_node",
+    "read_owner",
     "read_path_and_signal",
     "read_retries",
     "read_signal_timer",
@@ -68,6 +69,13 @@ def read_mode(text: str) -> int:
     if not re.fullmatch(r"[0-7]{3}", text):
         raise ValueError("expected three octal digits")
     return int(text, 8)
+
+
+def read_owner(text: str) -> str:
+    """Read `user:group`; each may be a name or a number, and one of them may be missing."""
+    if not re.fullmatch(r"[^:\s]+(:[^:\s]*)?|:[^:\s]+", text):
+        raise ValueError("expected user:group")
+    return text
 
 
 def read_deadline(text: str) -> float | None:

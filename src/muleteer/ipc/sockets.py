@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from muleteer.errors import CannotBind
 
-__all__ = ["Listener", "bind", "close", "waiting"]
+__all__ = ["Listener", "Owner", "bind", "close", "waiting"]
 
 _TCP_INFO_UNACKED = 24
 """Where `struct tcp_info` has, for a listening socket, how many connections wait in its queue."""
@@ -33,7 +33,22 @@ class Listener:
     """Of a unix socket's file: only our own file is removed at the end."""
 
 
-def bind(address: str, protocol: str, *, backlog: int, mode: int | None = None) -> Listener:
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a unix socket is; None: as it came."""
+
+    uid: int | None = None
+    gid: int | None = None
+
+
+def bind(
+    address: str,
+    protocol: str,
+    *,
+    backlog: int,
+    mode: int | None = None,
+    owner: Owner | None = None,
+) -> Listener:
     """Bind and listen; `CannotBind` says why not and what to do.
 
     `address` is uWSGI's: `host:port`, `:port`, a path, or `@name` (abstract).
@@ -44,9 +59,21 @@ def bind(address: str, protocol: str, *, backlog: int, mode: int | None = None) 
         return _bind_tcp(address, protocol, backlog)
     _remove_stale(address)
     listener = _bind_unix(address, os.path.abspath(address), protocol, backlog)
-    if mode is not None:
-        os.chmod(address, mode)
+    try:
+        _give_away(address, mode, owner)
+    except OSError as error:
+        close(listener, vacuum=True)
+        raise CannotBind(
+            f"cannot give {address} away: {error.strerror}; only root can, or remove chown-socket"
+        ) from None
     return listener
+
+
+def _give_away(path: str, mode: int | None, owner: Owner | None) -> None:
+    if mode is not None:
+        os.chmod(path, mode)
+    if owner is not None:
+        os.chown(path, *(-1 if who is None else who for who in (owner.uid, owner.gid)))
 
 
 def close(listener: Listener, *, vacuum: bool) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import resource
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -21,10 +22,11 @@ from muleteer.facade.collisions import find_collisions
 from muleteer.ipc.channels import Endpoint, Switchboard
 from muleteer.ipc.locks import LockTable
 from muleteer.ipc.scoreboard import Scoreboard, Seat
-from muleteer.ipc.sockets import Listener, bind
+from muleteer.ipc.sockets import Listener, Owner, bind
 from muleteer.ipc.sockets import close as close_listener
 from muleteer.ipc.targets import Farm, Population
 from muleteer.ipc.title import name_process
+from muleteer.master.identity import identity_of, owner_of_sockets, step_down
 from muleteer.master.master import Master, Shared
 from muleteer.master.policy import CHILDREN_PER_SEAT
 from muleteer.runtime import Runtime
@@ -49,11 +51,13 @@ def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
         journal.notice(sentence)
     listeners: list[Listener] = []
     try:
+        identity = identity_of(settings)
         _prepare_process(settings)
-        _check_spoolers(settings)
-        _bind_all(settings, listeners)
-        shared = _assemble(settings, listeners, read_settings)
+        _bind_all(settings, owner_of_sockets(settings, identity), listeners)
         _write_pidfile(settings)
+        step_down(identity)
+        _check_spoolers(settings)
+        shared = _assemble(settings, listeners, read_settings)
     except MuleteerError as error:
         journal.cannot_start(str(error))
         for listener in listeners:
@@ -90,8 +94,24 @@ def _prepare_process(settings: Settings) -> None:
             raise StartError(
                 f"{settings.where('chdir')}: {error.strerror}; create it or correct the option"
             ) from None
+    if settings.umask is not None:
+        os.umask(settings.umask)
+    _limit(settings, "limit_as", resource.RLIMIT_AS, settings.limit_as << 20)
+    _limit(settings, "limit_nproc", resource.RLIMIT_NPROC, settings.limit_nproc)
+    _limit(settings, "max_fd", resource.RLIMIT_NOFILE, settings.max_fd)
     name_process(settings, "master")
     _adopt_orphans()
+
+
+def _limit(settings: Settings, name: str, which: int, value: int) -> None:
+    """Set a limit that every process of the server inherits; 0 leaves it as it is."""
+    if value:
+        try:
+            resource.setrlimit(which, (value, value))
+        except (OSError, ValueError) as error:
+            raise StartError(
+                f"{settings.where(name)}: {error}; only root can raise a limit"
+            ) from None
 
 
 def _adopt_orphans() -> None:
@@ -122,12 +142,12 @@ def _create_spooler(path: str, where: str) -> None:
     journal.spooler_created(path)
 
 
-def _bind_all(settings: Settings, listeners: list[Listener]) -> None:
+def _bind_all(settings: Settings, owner: Owner | None, listeners: list[Listener]) -> None:
     wanted = [("uwsgi", "socket"), ("http", "http_socket"), ("http", "http")]
     for protocol, option in [*wanted, ("http", "http11_socket")]:
         for index, address in enumerate(getattr(settings, option)):
             try:
-                listener = _bind(settings, address, protocol)
+                listener = _bind(settings, address, protocol, owner)
             except CannotBind as error:
                 raise CannotBind(f"{settings.where(option, index)}: {error}") from None
             listeners.append(listener)
@@ -136,8 +156,9 @@ def _bind_all(settings: Settings, listeners: list[Listener]) -> None:
         journal.nothing_listens()
 
 
-def _bind(settings: Settings, address: str, protocol: str) -> Listener:
-    return bind(address, protocol, backlog=settings.listen, mode=settings.chmod_socket)
+def _bind(settings: Settings, address: str, protocol: str, owner: Owner | None) -> Listener:
+    mode = settings.chmod_socket
+    return bind(address, protocol, backlog=settings.listen, mode=mode, owner=owner)
 
 
 def _write_pidfile(settings: Settings) -> None:

@@ -370,6 +370,16 @@ CLAIMS = [
     ),
     _row(
         START,
+        "`max-fd`, `limit-as` and `umask`",
+        lambda server: evaluate(
+            server,
+            "import resource\nm = os.umask(0)\nos.umask(m)\n"
+            "m, resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_AS)",
+        ),
+        ini="max-fd = 333\nlimit-as = 4096\numask = 027",
+    ),
+    _row(
+        START,
         "an application that cannot be imported",
         _start_of_a_broken_one,
         app=BROKEN,
