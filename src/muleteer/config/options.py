@@ -85,6 +85,12 @@ class Settings:
         " here the kernel's limit simply holds",
         check=positive,
     )
+    no_defer_accept: bool = option(
+        False,
+        "Take a TCP connection before its client has said something.",
+        uwsgi="differs: a silent client waits in the kernel for socket-timeout there, for a second"
+        " here",
+    )
     chmod_socket: int | None = option(
         None,
         "File mode of unix sockets, in octal; 666 without a value.",

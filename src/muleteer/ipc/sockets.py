@@ -41,6 +41,10 @@ class Owner:
     gid: int | None = None
 
 
+_SILENCE_S = 1
+"""How long the kernel keeps a client to itself that says nothing."""
+
+
 def bind(
     address: str,
     protocol: str,
@@ -48,15 +52,18 @@ def bind(
     backlog: int,
     mode: int | None = None,
     owner: Owner | None = None,
+    defers: bool = True,
 ) -> Listener:
     """Bind and listen; `CannotBind` says why not and what to do.
 
-    `address` is uWSGI's: `host:port`, `:port`, a path, or `@name` (abstract).
+    `address` is uWSGI's: `host:port`, `:port`, a path, or `@name` (abstract). With `defers` a TCP
+    client comes to us with its first bytes, and one that says nothing after a second: a worker
+    that is woken has something to read.
     """
     if address.startswith("@"):
         return _bind_unix("\0" + address[1:], address, protocol, backlog)
     if ":" in address:
-        return _bind_tcp(address, protocol, backlog)
+        return _bind_tcp(address, protocol, backlog, defers)
     _remove_stale(address)
     listener = _bind_unix(address, os.path.abspath(address), protocol, backlog)
     try:
@@ -95,12 +102,14 @@ def waiting(sock: socket.socket) -> int:
     return int(struct.unpack_from("=I", info, _TCP_INFO_UNACKED)[0])
 
 
-def _bind_tcp(address: str, protocol: str, backlog: int) -> Listener:
+def _bind_tcp(address: str, protocol: str, backlog: int, defers: bool) -> Listener:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if defers and hasattr(socket, "TCP_DEFER_ACCEPT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _SILENCE_S)
     _listen(sock, (host, int(port)), address, backlog)
     bound_host, bound_port = sock.getsockname()[:2]
     shown = f"[{bound_host}]" if family == socket.AF_INET6 else bound_host

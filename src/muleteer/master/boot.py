@@ -157,8 +157,14 @@ def _bind_all(settings: Settings, owner: Owner | None, listeners: list[Listener]
 
 
 def _bind(settings: Settings, address: str, protocol: str, owner: Owner | None) -> Listener:
-    mode = settings.chmod_socket
-    return bind(address, protocol, backlog=settings.listen, mode=mode, owner=owner)
+    return bind(
+        address,
+        protocol,
+        backlog=settings.listen,
+        mode=settings.chmod_socket,
+        owner=owner,
+        defers=not settings.no_defer_accept,
+    )
 
 
 def _write_pidfile(settings: Settings) -> None:

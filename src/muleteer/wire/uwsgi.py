@@ -175,9 +175,13 @@ def _variables(block: bytes, template: dict[str, Any]) -> dict[str, Any]:
     try:
         while at < end:
             key = at + 2
-            key_end = key + (block[at] | block[at + 1] << 8)
+            key_end = key + block[at]
+            if block[at + 1]:  # lengths over 255 are rare
+                key_end += block[at + 1] << 8
             value = key_end + 2
-            at = value + (block[key_end] | block[key_end + 1] << 8)
+            at = value + block[key_end]
+            if block[key_end + 1]:
+                at += block[key_end + 1] << 8
             variables[text[key:key_end]] = text[value:at]
     except IndexError:
         at = -1
