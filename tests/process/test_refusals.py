@@ -5,6 +5,7 @@ Runs in: the test process; starts the real command, which ends by itself.
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -98,6 +99,23 @@ def test_help_and_version_are_answered(tmp_path: Path) -> None:
     assert (code, said.startswith("usage: muleteer")) == (0, True)
     code, said = refusal(tmp_path, "--version")
     assert (code, len(said.split())) == (0, 1)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_a_reader_that_leaves_is_no_error(words: list[str]) -> None:
+    """`muleteer --help | head -1` ends without a traceback, as other commands do."""
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-m", "muleteer", *words],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (128 + 13, "")
 
 
 def test_the_configuration_is_shown_on_request(tmp_path: Path) -> None:

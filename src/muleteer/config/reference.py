@@ -27,6 +27,7 @@ usage: muleteer app.ini
        muleteer ping ADDRESS                  is a server there?
        muleteer signal ADDRESS NUMBER         raise a signal there
        muleteer rpc ADDRESS FUNCTION ARG ...  call a function, print its result
+       muleteer spool COMMAND DIRECTORY ...   see and steer spooled tasks
 
 A Python application server with background tasks. Options are written alike
 on the command line, in an ini file (option = value) and as environment
