@@ -3,5 +3,11 @@
 Runs in: anywhere.
 """
 
+import muleteer.decorators
 from muleteer.decorators import *  # noqa: F403
-from muleteer.decorators import __all__  # noqa: F401 - the same names, and none besides
+from muleteer.decorators.server import uwsgi
+
+__all__ = [*muleteer.decorators.__all__]
+
+if uwsgi is not None:  # there `import *` brings the server's module along, and apps count on it
+    __all__ += ["uwsgi"]

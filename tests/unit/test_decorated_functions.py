@@ -46,6 +46,26 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Any:
     return load(monkeypatch, None)
 
 
+@pytest.mark.parametrize("names_it", [True, False])
+def test_an_erlang_process_may_do_without_the_message(
+    ours: Any, here: Server, names_it: bool
+) -> None:
+    """uWSGI's documentation decorates a function that takes nothing; one that takes it gets it."""
+    got = []
+
+    def named(message: object) -> str:
+        got.append(message)
+        return "Hello"
+
+    def nameless() -> str:
+        return "Hello"
+
+    function = named if names_it else nameless
+    assert ours.erlang("foobar")(function) is function
+    assert here.runtime.registry.erlang["foobar"]("a message") == "Hello"
+    assert got == (["a message"] if names_it else [])
+
+
 def elsewhere(do: Callable[[], Any]) -> Any:
     """What another thread gets or raises."""
     answer: list[Any] = []

@@ -610,7 +610,7 @@ def test_decorating_no_function_is_refused(d: Any) -> None:
 def test_the_other_names_are_the_same_decorators(
     monkeypatch: pytest.MonkeyPatch, alone: Any, name: str
 ) -> None:
-    """Every public name, and no other."""
+    """Every public name; and no other without a server, whose module is passed on, too."""
     source = importlib.util.find_spec("muleteer").submodule_search_locations[0]  # type: ignore[union-attr, index]
     monkeypatch.syspath_prepend(source.removesuffix("/muleteer"))
     for loaded in ("uwsgidecorators", "django_uwsgi", "django_uwsgi.decorators"):
@@ -618,6 +618,24 @@ def test_the_other_names_are_the_same_decorators(
     module = importlib.import_module(name)
     assert module.__all__ == alone.__all__
     assert all(getattr(module, each) is getattr(alone, each) for each in alone.__all__)
+    for loaded in ("uwsgidecorators", "django_uwsgi", "django_uwsgi.decorators"):
+        monkeypatch.delitem(sys.modules, loaded, raising=False)
+
+
+@pytest.mark.parametrize("name", ["uwsgidecorators", "django_uwsgi.decorators"])
+def test_a_star_import_brings_the_server_s_module(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """`from uwsgidecorators import *`, and then `uwsgi.SPOOL_OK`, as in uWSGI's documentation."""
+    server = FakeUwsgi()
+    load(monkeypatch, server)
+    source = importlib.util.find_spec("muleteer").submodule_search_locations[0]  # type: ignore[union-attr, index]
+    monkeypatch.syspath_prepend(source.removesuffix("/muleteer"))
+    for loaded in ("uwsgidecorators", "django_uwsgi", "django_uwsgi.decorators"):
+        monkeypatch.delitem(sys.modules, loaded, raising=False)
+    space: dict[str, Any] = {}
+    exec(f"from {name} import *", space)
+    assert space["uwsgi"] is server
     for loaded in ("uwsgidecorators", "django_uwsgi", "django_uwsgi.decorators"):
         monkeypatch.delitem(sys.modules, loaded, raising=False)
 

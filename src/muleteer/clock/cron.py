@@ -118,7 +118,9 @@ class CronSpec:
             yield _first_showing(datetime.combine(day, time(self.hour, self.minute)), zone)
             return
         start = _first_showing(datetime.combine(day, time()), zone)
-        instant = max(start, now.replace(second=0, microsecond=0))
+        wall = now.astimezone(zone)  # whose minutes need not be UTC's: offsets may have seconds
+        into_minute = timedelta(seconds=wall.second, microseconds=wall.microsecond)
+        instant = max(start, now - into_minute)
         while (local := instant.astimezone(zone)).date() == day:
             if _fits(self.hour, local.hour) and _fits(self.minute, local.minute):
                 yield instant

@@ -6,7 +6,9 @@ Runs in: anywhere the application is imported.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar, overload
 
 from muleteer.decorators.running import runnable
@@ -185,13 +187,32 @@ def rpc(name: str) -> Callable[[F], F]:
 
 
 def erlang(name: str) -> Callable[[F], F]:
-    """Let the function answer to the Erlang process name `name`."""
-    return _registered("erlang", "erlang_register_process", name)
+    """Let the function answer to the Erlang process name `name`, called with each message.
+
+    One without parameters is called without.
+    """
+    return _registered("erlang", "erlang_register_process", name, _taking_a_message)
 
 
-def _registered(decorator: str, register: str, name: str) -> Callable[[F], F]:
+def _taking_a_message(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of one argument, which one that takes none does not get."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return wraps(function)(lambda _message: function())
+    except ValueError:  # something written in C, which does not say
+        pass
+    return function
+
+
+def _registered(
+    decorator: str,
+    register: str,
+    name: str,
+    adapt: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+) -> Callable[[F], F]:
     def decorate(function: F) -> F:
-        callee = runnable(function, decorator)
+        callee = adapt(runnable(function, decorator))
         if uwsgi is not None:
             getattr(uwsgi, register)(name, callee)
         return function

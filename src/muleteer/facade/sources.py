@@ -30,13 +30,19 @@ class Sources:
 
     # -- timers --------------------------------------------------------------------------------
 
-    def add_timer(self, signum: int, seconds: float, /, *, overlap: str = "allow") -> None:
+    def add_timer(
+        self, signum: int, seconds: float, iterations: int = 0, /, *, overlap: str = "allow"
+    ) -> None:
         """Raise a signal every `seconds` from now on, without drift. ValueError unless above 0.
 
+        With `iterations` so many times, as uWSGI's documentation has it (and uWSGI has not).
         A tick that nobody took yet is not queued twice. With `overlap="skip"` (ours) there is none
         while its handler still runs somewhere; by default another process may take it meanwhile.
         """
-        self._add_timer("timer", signum, (_seconds(seconds),), overlap)
+        if iterations:
+            self.add_rb_timer(signum, seconds, iterations, overlap=overlap)
+        else:
+            self._add_timer("timer", signum, (_seconds(seconds),), overlap)
 
     def add_ms_timer(self, signum: int, milliseconds: float, /, *, overlap: str = "allow") -> None:
         """Raise a signal every so many milliseconds, else as `add_timer` (uWSGI 2.1)."""

@@ -40,9 +40,11 @@ class Spool:
         Keys are str or bytes; values str, bytes, numbers, dates or paths, of any size.
         Special keys: `at` (Unix seconds, a datetime or a timedelta), `priority` (a number, 1
         first), `spooler` (one of `uwsgi.spoolers`), `body` (bytes that do not pass through the
-        vars). ValueError names what cannot be stored, and then nothing is.
-        Blocks as long as the disk does.
+        vars). The dict may also be called `message_dict`. ValueError names what cannot be stored,
+        and then nothing is. Blocks as long as the disk does.
         """
+        if message is None and isinstance(more.get("message_dict"), Mapping):
+            message = more.pop("message_dict")
         if message is None and not more:
             raise BadTask("spool: nothing was given; spool({}) enqueues a task without vars")
         task_vars = stored_vars(message or {}, more)

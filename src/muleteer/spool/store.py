@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from muleteer.errors import BadTask
 
-__all__ = ["LATEST", "Outcome", "Store", "Task", "with_specials"]
+__all__ = ["LATEST", "Outcome", "Seen", "Store", "Task", "with_specials"]
 
 LATEST: Final = 253402300800.0
 """The end of the year 9999: no task may be due later."""
@@ -36,6 +36,36 @@ class Outcome(IntEnum):
     """Not for us, or interrupted: the task stays as it is, nothing is counted."""
     ROUND = 1
     """Ended well, and wants to run again: the task stays, its failed attempts are forgotten."""
+
+
+class Seen(dict[Any, bytes]):
+    """A task as its handler gets it: the server's two keys are str, the others bytes, as in uWSGI.
+
+    Each is found by text and by bytes alike.
+    """
+
+    def __missing__(self, key: Any) -> bytes:
+        """Find a key in its other form; asked only when there is none in this one."""
+        other = _other_form(key)
+        if dict.__contains__(self, other):
+            return dict.__getitem__(self, other)
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return dict.__contains__(self, key) or dict.__contains__(self, _other_form(key))
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of a key in either form, else `default`."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+
+def _other_form(key: object) -> object:
+    if isinstance(key, str):
+        return key.encode("utf-8", "surrogateescape")
+    return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
 
 
 @dataclass(slots=True)
@@ -81,9 +111,10 @@ class Task:
             at = 0.0
         return max(self.queued_at, at)
 
-    def seen(self, name: bytes | None = None) -> dict[Any, bytes]:
-        """The dict a handler gets: str keys for the two of the server, bytes for the rest."""
-        seen: dict[Any, bytes] = {"spooler_task_name": name or self.name, **self.vars}
+    def seen(self, name: bytes | None = None) -> Seen:
+        """What a handler gets."""
+        seen = Seen(spooler_task_name=name or self.name)
+        seen.update(self.vars)
         if self.body:
             seen["body"] = self.body
         return seen

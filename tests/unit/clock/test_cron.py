@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -121,6 +121,14 @@ def test_the_running_minute_is_over() -> None:
     assert _runs(_spec(), "2026-11-24 08:05:00", 1) == ["2026-11-24T08:06+01:00"]
     assert _runs(_spec(), "2026-11-24 08:05:59.5", 1) == ["2026-11-24T08:06+01:00"]
     assert _runs(_spec(5, 8), "2026-11-24 08:05:30", 1) == ["2026-11-25T08:05+01:00"]
+
+
+@pytest.mark.parametrize("numbers", [(-5, -1, -1, -1, -1), (5, 16, -1, -1, -1)])
+def test_the_minutes_are_the_wall_s_where_its_offset_has_seconds(numbers: tuple[int, ...]) -> None:
+    """`TZ=XXX-0:00:20` is a zone, too; there a minute begins where UTC's does not."""
+    zone = timezone(timedelta(seconds=20))
+    now = datetime(2026, 1, 1, 16, 4, 55, tzinfo=zone)
+    assert CronSpec(*numbers).next_after(now) == datetime(2026, 1, 1, 16, 5, tzinfo=zone)
 
 
 def test_the_next_match_may_be_years_away() -> None:

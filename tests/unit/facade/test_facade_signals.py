@@ -138,6 +138,12 @@ def test_sources_are_kept_for_the_clock(uwsgi: Any, runtime: Runtime) -> None:
     ]
 
 
+def test_a_timer_may_count_its_shots(uwsgi: Any, runtime: Runtime) -> None:
+    """`add_timer(number, seconds, 1)`, as uWSGI's documentation writes it, fires once."""
+    uwsgi.add_timer(1, 40, 1)
+    assert runtime.registry.sources == [Source("rbtimer", 1, (40, 1))]
+
+
 def test_a_child_tells_the_master_of_a_source(uwsgi: Any, runtime: Runtime) -> None:
     """After the fork the clock learns of a timer at once, with its signal's target."""
     seat(runtime, "worker", 1)

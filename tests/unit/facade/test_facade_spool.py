@@ -37,6 +37,27 @@ def test_a_task_may_be_a_dict_keywords_or_both(uwsgi: Any, runtime: Runtime) -> 
     assert message == {"a": "1", b"b": b"2"}
 
 
+def test_a_dict_may_be_named_as_uwsgi_s_documentation_does(uwsgi: Any, runtime: Runtime) -> None:
+    """`send_to_spooler(message_dict=…, at=…)`; a var of that name is still one."""
+    path = uwsgi.send_to_spooler(message_dict={"a": "1"}, at=5)
+    assert stored(runtime, path).vars == {b"a": b"1", b"at": b"5"}
+    assert stored(runtime, uwsgi.spool(message_dict="x")).vars == {b"message_dict": b"x"}
+
+
+@pytest.mark.parametrize("form", [str, str.encode])
+def test_a_handler_finds_what_it_asks_for_in_text_and_bytes(form: Callable[[str], Any]) -> None:
+    """`task["foo"]` and `task[b"foo"]` alike; the keys are uWSGI's."""
+    seen = Task(b"/spool/name", {b"foo": b"bar"}, b"the body").seen()
+    assert list(seen) == ["spooler_task_name", b"foo", "body"]
+    found = [seen[form(key)] for key in ("spooler_task_name", "foo", "body")]
+    assert found == [b"name", b"bar", b"the body"]
+    assert form("foo") in seen
+    assert (seen.get(form("foo")), seen.get(form("fo"), 1), seen.get(5)) == (b"bar", 1, None)
+    assert form("fo") not in seen
+    with pytest.raises(KeyError, match="fo"):
+        seen[form("fo")]
+
+
 @pytest.mark.parametrize(
     ("value", "kept"),
     [
