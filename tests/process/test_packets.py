@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,12 @@ def ask(address: Address, packet: bytes) -> bytes:
     with connect(address) as sock:
         sock.sendall(packet)
         return read_all(sock)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago: `allow-packets` names an address as it is written."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
 
 
 def exposed(server: Server) -> Address:
@@ -131,6 +138,36 @@ def test_an_exposed_address_takes_pings_and_requests_only(server: Server) -> Non
     server.wait_for(rf"port {address[1]} takes no calls.*127\.0\.0\.1")
     assert "heard 17" not in server.log
     assert tasks_in(server.folder / "first") == []
+
+
+@pytest.mark.parametrize(
+    ("kinds", "signal", "task", "call"),
+    [
+        ("signal", b"\xff\0\0\1", b"\xff\0\0\0", b""),
+        ("spool rpc", b"\xff\0\0\0", b"\xff\0\0\1", b"\xad\3\0\0a|b"),
+        ("all", b"\xff\0\0\1", b"\xff\0\0\1", b"\xad\3\0\0a|b"),
+        ("none", b"\xff\0\0\0", b"\xff\0\0\0", b""),
+    ],
+)
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
+def test_a_socket_takes_what_is_declared_for_it(
+    start_server: StartServer, address: str, kinds: str, signal: bytes, task: bytes, call: bytes
+) -> None:
+    """`allow-packets` opens an exposed address for some kinds, and closes a local one for others.
+
+    Pings and requests are for everybody.
+    """
+    port = free_port()
+    ini = INI.replace("socket = 0.0.0.0:0", f"socket = {address}:{port}")
+    ini += f"allow-packets = {address}:{port} {kinds}\n"
+    app = APP + "\nuwsgi.register_rpc('join', lambda *words: b'|'.join(words))\n"
+    server = start_server(ini=ini, files={"app.py": app, "first/": "", "second/": ""})
+    there = ("127.0.0.1", port)
+    assert ask(there, b"\x64\0\0\0") == b"\x64\0\0\1"
+    assert ask(there, b"\x6e\0\0\x11") == signal
+    assert ask(there, uwsgi_packet([(b"a", b"b")], modifier1=17)) == task
+    assert ask(there, b"\xad\x0c\0\0\x04\0join\1\0a\1\0b") == call
+    assert ask(server.uwsgi, b"\x6e\0\0\x11") == b"\xff\0\0\1", "another socket is as it was"
 
 
 def test_an_unknown_packet_is_closed(server: Server) -> None:

@@ -55,6 +55,8 @@ def refusal(folder: Path, *argv: str, ini: str | None = None) -> tuple[int, str]
         (SERVE + "uid = nosuch\n", 1, "app.ini:3: uid = 'nosuch': there is no user 'nosuch'"),
         (SERVE + "gid = nosuch\n", 1, "app.ini:3: gid = 'nosuch': there is no group 'nosuch'"),
         (SERVE + "processes = 2\ncheaper = 2\n", 1, "app.ini:4: cheaper = '2': there is no room"),
+        ("socket = :0\nallow-packets = :1 rpc\n", 1, "app.ini:3: allow-packets = ':1 rpc': there"),
+        ("socket = :0\nallow-packets = :0\n", 1, "app.ini:3: allow-packets = ':0': expected an"),
         ("socket = no/pe.sock\n", 1, "app.ini:2: socket = 'no/pe.sock': cannot listen on"),
     ],
 )

@@ -179,6 +179,8 @@ def refuse_contradictions(settings: Settings) -> None:
         for index, address in enumerate(getattr(settings, name)):
             place = settings.where(name, index)
             _refuse_twice(addresses.setdefault(address, place), place, address)
+    for index, line in enumerate(settings.allow_packets):
+        _refuse_unknown_address(settings, settings.where("allow_packets", index), line)
     something = (settings.spooler, settings.mule, settings.mules, settings.erlang)
     if not (addresses or any(something)):
         raise Contradiction(
@@ -218,6 +220,16 @@ def _refuse_strange_crews(settings: Settings) -> None:
 def _refuse_twice(first: str, second: str, address: str) -> None:
     if first != second and not address.endswith(":0"):
         raise Contradiction(f"{second}: the address is already taken by {first}; remove one")
+
+
+def _refuse_unknown_address(settings: Settings, place: str, line: str) -> None:
+    """Refuse to allow packets where nobody listens for them: it would be a mistake in a name."""
+    address = line.split()[0]
+    if address not in settings.socket:
+        there = ", ".join(settings.socket) or "none"
+        raise Contradiction(
+            f"{place}: there is no `socket = {address}`; write one of them as it is: {there}"
+        )
 
 
 def _refuse_strange_mules(settings: Settings) -> None:

@@ -23,6 +23,7 @@ from muleteer.config.option import (
 )
 from muleteer.config.values import (
     read_address,
+    read_allowed_packets,
     read_any,
     read_assignment,
     read_deadline,
@@ -76,6 +77,14 @@ class Settings:
         short="s",
         read=read_address,
         example="127.0.0.1:3031",
+    )
+    allow_packets: tuple[str, ...] = option(
+        (),
+        "Packets that are taken on a socket beside requests: rpc, signal, spool, all or none.",
+        uwsgi="ours: without it they are taken where no other machine can send them, on unix"
+        " sockets and loopback; uWSGI takes them from everybody",
+        read=read_allowed_packets,
+        example="10.0.0.1:3031 rpc signal",
     )
     listen: int = option(
         1024,

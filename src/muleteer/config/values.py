@@ -12,6 +12,7 @@ from math import inf
 
 __all__ = [
     "read_address",
+    "read_allowed_packets",
     "read_any",
     "read_assignment",
     "read_deadline",
@@ -48,6 +49,14 @@ def read_address(text: str) -> str:
     if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"expected a port from 0 to 65535 after the colon, not {port!r}")
     return text
+
+
+def read_allowed_packets(text: str) -> str:
+    """Read an address and what is taken on it, as `10.0.0.1:3031 rpc signal`."""
+    address, *kinds = text.split() or [""]
+    if not kinds or not {"rpc", "signal", "spool", "all", "none"}.issuperset(kinds):
+        raise ValueError("expected an address and some of rpc, signal, spool, all, none")
+    return " ".join((read_address(address), *kinds))
 
 
 def _refuse_lookalikes(text: str) -> None:

@@ -31,6 +31,8 @@ class Listener:
     name: str
     inode: int = 0
     """Of a unix socket's file: only our own file is removed at the end."""
+    address: str = ""
+    """As it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,11 @@ def bind(
     that is woken has something to read.
     """
     if address.startswith("@"):
-        return _bind_unix("\0" + address[1:], address, protocol, backlog)
+        return _bind_unix("\0" + address[1:], address, protocol, backlog, address)
     if ":" in address:
         return _bind_tcp(address, protocol, backlog, defers)
     _remove_stale(address)
-    listener = _bind_unix(address, os.path.abspath(address), protocol, backlog)
+    listener = _bind_unix(address, os.path.abspath(address), protocol, backlog, address)
     try:
         _give_away(address, mode, owner)
     except OSError as error:
@@ -113,14 +115,14 @@ def _bind_tcp(address: str, protocol: str, backlog: int, defers: bool) -> Listen
     _listen(sock, (host, int(port)), address, backlog)
     bound_host, bound_port = sock.getsockname()[:2]
     shown = f"[{bound_host}]" if family == socket.AF_INET6 else bound_host
-    return Listener(sock, protocol, f"{shown}:{bound_port}")
+    return Listener(sock, protocol, f"{shown}:{bound_port}", address=address)
 
 
-def _bind_unix(path: str, name: str, protocol: str, backlog: int) -> Listener:
+def _bind_unix(path: str, name: str, protocol: str, backlog: int, address: str) -> Listener:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     _listen(sock, path, name, backlog)
     inode = 0 if path.startswith("\0") else os.stat(path).st_ino
-    return Listener(sock, protocol, name, inode)
+    return Listener(sock, protocol, name, inode, address)
 
 
 def _listen(sock: socket.socket, target: object, address: str, backlog: int) -> None:

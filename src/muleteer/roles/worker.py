@@ -23,6 +23,7 @@ from muleteer.roles.role import Role
 from muleteer.runtime import Runtime
 from muleteer.serve.engine import Engine
 from muleteer.serve.modifiers import Desk
+from muleteer.serve.trust import is_exposed, taken_on
 
 __all__ = ["Worker"]
 
@@ -43,7 +44,12 @@ class _Lane:
         waits = self.worker.runtime.before_waiting
         waits[threading.get_ident()] = self.engine.dismiss_lines
         for listener in self.worker.listeners:
-            self.engine.listen(listener.sock, listener.protocol)
+            takes = taken_on(
+                listener.address,
+                self.worker.settings.allow_packets,
+                exposed=is_exposed(listener.sock),
+            )
+            self.engine.listen(listener.sock, listener.protocol, takes)
         names = self.worker.signal_names
         self._signal_fds = self.worker.listen_for_signals(self.loop, *names)
 

@@ -18,12 +18,14 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from functools import cache
+from typing import Any, ClassVar, Protocol
 
 from muleteer.errors import Malformed, WireError
 from muleteer.ipc.loop import READ, WRITE, Loop
 from muleteer.serve.modifiers import ACTING, NOT_DONE, PacketHandler, answer_packet
 from muleteer.serve.request import ServeSettings, make_spill
+from muleteer.serve.trust import EVERYTHING
 from muleteer.serve.wsgi import Response
 from muleteer.wire.calls import BYE, GREETING, OWN, FrameReader, Kind, is_hello
 from muleteer.wire.http1 import RequestReader
@@ -34,11 +36,11 @@ from muleteer.wire.uwsgi import PacketReader
 
 __all__ = [
     "Connection",
-    "ExposedConnection",
     "Host",
     "HttpConnection",
     "PacketHandler",
     "UwsgiConnection",
+    "taking",
 ]
 
 _FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
@@ -53,8 +55,9 @@ _LINE_IDLE_S = 60.0
 _SLOW_CALL_S = 0.005
 _GREETING = encode_packet(Modifier.PING, GREETING, 1)
 _TAKES_NONE = (
-    "port %d takes no calls, signals and tasks, because other machines can reach it: send them to a"
-    " unix socket, or to one bound to 127.0.0.1"
+    "%s takes no calls, signals and tasks of that kind: other machines can reach it, or its"
+    " `allow-packets` leaves them out; send them to a unix socket or to one bound to 127.0.0.1, or"
+    " declare them: allow-packets = ADDRESS rpc signal spool"
 )
 _NO_LINGER = b"\1\0\0\0\0\0\0\0"  # on, for 0 seconds: closing resets
 
@@ -454,8 +457,9 @@ class UwsgiConnection(Connection):
 
     __slots__ = ("_frames", "_reader")
 
-    takes_packets = True
-    """Can only this machine reach the socket? Then calls, signals and tasks are taken."""
+    takes: ClassVar[frozenset[int]] = EVERYTHING
+    """The modifier1 of the packets that may act in the server; a socket has a class with its own
+    (`taking`), so that a connection carries nothing."""
 
     def __init__(
         self, sock: socket.SocketType, peer: str, host: Host, template: dict[str, Any]
@@ -493,7 +497,7 @@ class UwsgiConnection(Connection):
         whole = self._reader.feed(bytes(data))
         if isinstance(whole, Request):
             self._host.run(whole, self)
-        elif whole is not None and is_hello(whole) and self.takes_packets:
+        elif whole is not None and is_hello(whole) and Modifier.RPC in self.takes:
             self._become_line(whole.body)
         elif whole is not None:
             self._answer_packet(whole)
@@ -506,7 +510,8 @@ class UwsgiConnection(Connection):
             self.deadline = self._host.now() + self._host.settings.socket_timeout
 
     def _answer_packet(self, packet: Packet) -> None:
-        if not self.takes_packets and (packet.modifier1 in self._host.packets or is_hello(packet)):
+        acts = Modifier.RPC if is_hello(packet) else packet.modifier1
+        if acts in EVERYTHING and acts not in self.takes:
             reply = self._refuse_packet(packet)
         else:
             self._host.dismiss_lines()
@@ -516,7 +521,8 @@ class UwsgiConnection(Connection):
 
     def _refuse_packet(self, packet: Packet) -> bytes:
         """Say no in the words of who asks."""
-        why = _TAKES_NONE % self._sock.getsockname()[1]
+        name = self._sock.getsockname()
+        why = _TAKES_NONE % (f"port {name[1]}" if isinstance(name, tuple) else name)
         self._host.refuse_packet(self, packet, why)
         if is_hello(packet):
             return encode_packet(Modifier.PING, GREETING + b" " + why.encode(), 1)
@@ -579,12 +585,10 @@ class UwsgiConnection(Connection):
             self._end()
 
 
-class ExposedConnection(UwsgiConnection):
-    """The same on an address that other machines reach: requests and pings only."""
-
-    __slots__ = ()
-
-    takes_packets = False
+@cache
+def taking(kinds: frozenset[int]) -> type[UwsgiConnection]:
+    """The class of connections that take these packets, beside requests and pings."""
+    return type("UwsgiConnection", (UwsgiConnection,), {"__slots__": (), "takes": kinds})
 
 
 def _no(modifier1: int) -> bytes:

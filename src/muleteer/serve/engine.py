@@ -20,10 +20,10 @@ from muleteer.serve.access import AccessLog, size_of_variables
 from muleteer.serve.complaints import Complaints
 from muleteer.serve.connection import (
     Connection,
-    ExposedConnection,
     HttpConnection,
     PacketHandler,
     UwsgiConnection,
+    taking,
 )
 from muleteer.serve.request import (
     ServeSettings,
@@ -31,6 +31,7 @@ from muleteer.serve.request import (
     environ_template,
     http_template,
 )
+from muleteer.serve.trust import is_exposed, taken_on
 from muleteer.serve.wsgi import Response, respond
 from muleteer.wire.packet import Packet
 from muleteer.wire.request import Limits, Request
@@ -138,9 +139,13 @@ class Engine:
 
     # -- listening -------------------------------------------------------------
 
-    def listen(self, sock: socket.socket, protocol: str) -> None:
+    def listen(
+        self, sock: socket.socket, protocol: str, takes: frozenset[int] | None = None
+    ) -> None:
         """Serve the clients of a bound and listening socket; `protocol` is "http" or "uwsgi".
 
+        `takes` has the modifier1 of the packets that may act in the server; without it these are
+        all, where no other machine reaches the socket.
         The socket may be shared with other processes; it stays open when the engine closes.
         """
         template = self._template
@@ -151,8 +156,8 @@ class Engine:
             # accepted sockets inherit it: no call for each of them
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         make = _PROTOCOLS[protocol]
-        if make is UwsgiConnection and _is_exposed(sock):
-            make = ExposedConnection
+        if make is UwsgiConnection:
+            make = taking(taken_on("", (), exposed=is_exposed(sock)) if takes is None else takes)
         listener = _Listener(sock, make, template)
         self._listeners.append(listener)
         self._watch_listener(listener)
@@ -351,11 +356,3 @@ class Engine:
         if self._lines and self._log_request is not None:
             lines, self._lines = self._lines, []
             self._log_request("\n".join(lines))
-
-
-def _is_exposed(sock: socket.socket) -> bool:
-    """Can other machines reach it?"""
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return False
-    host = sock.getsockname()[0]
-    return not (host.startswith("127.") or host == "::1")
