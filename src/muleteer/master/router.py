@@ -29,6 +29,9 @@ __all__ = ["Router", "option_sources"]
 
 Message = Mapping[str, Any]
 
+_TICK_S = 0.02
+"""How far behind a kernel's coarse clock may be: it moves on every few milliseconds only."""
+
 
 class Router:
     """The clock of the server, the list of what is watched, and the way of what is raised."""
@@ -49,7 +52,7 @@ class Router:
         """A new generation serves: its sources take the place of the old ones'."""
         monitors, timed = _parted(messages)
         entries = [_entry(message) for message in timed]
-        now, wall = time.monotonic(), time.time()
+        now, wall = time.monotonic(), _wall_time()
         self.clock.replace(entries, now, wall, self._state.begin(entries, wall))
         self.monitors = dict.fromkeys(monitors)
 
@@ -63,7 +66,7 @@ class Router:
         known = self.clock.entries
         for entry in map(_entry, timed):
             if (isinstance(entry, Timer) and entry.iterations) or entry not in known:
-                wall = time.time()
+                wall = _wall_time()
                 last_runs = self._state.begin([*known, entry], wall)
                 self.clock.add(entry, time.monotonic(), wall, last_runs.get(entry))
 
@@ -71,13 +74,13 @@ class Router:
 
     def next_due(self) -> float | None:
         """When to come back at the latest (monotonic)."""
-        return self.clock.next_due(time.monotonic(), time.time())
+        return self.clock.next_due(time.monotonic(), _wall_time())
 
     def send_due(self) -> None:
         """Send every signal that is due; never blocks: a full queue is logged and passed over."""
-        for due in self.clock.due(time.monotonic(), time.time()):
+        for due in self.clock.due(time.monotonic(), _wall_time()):
             if isinstance(due.entry, Cron) and due.entry.catches_up:
-                self._state.note(due.entry, time.time())
+                self._state.note(due.entry, _wall_time())
             if not self._is_skipped(due):
                 self.tick(due.signum, counts=_counts(due))
         for missed in self.clock.take_missed():
@@ -137,6 +140,14 @@ def _source(kind: str, signum: str, argument: float | str) -> dict[str, Any]:
         "options": {},
         "target": "",
     }
+
+
+def _wall_time() -> float:
+    """The wall time as every clock shows it: `time.localtime()` reads the coarse one.
+
+    So a cron job's handler that asks for the time never sees the minute before its own.
+    """
+    return time.time() - _TICK_S
 
 
 def _parted(messages: Iterable[Message]) -> tuple[list[tuple[int, str]], list[Message]]:
