@@ -66,6 +66,9 @@ class CronSpec:
                 f" with weekday {self.weekday}; -1 means any"
             )
 
+    def __str__(self) -> str:
+        return f"{self.minute} {self.hour} {self.day} {self.month} {self.weekday}"
+
     @property
     def is_fixed_time(self) -> bool:
         """Whether the job names one minute of the day; then daylight saving neither adds nor

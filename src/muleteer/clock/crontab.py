@@ -40,6 +40,9 @@ class CrontabSpec:
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
+
     def __post_init__(self) -> None:
         if len(self._fields()) != 5:
             raise ValueError(

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from math import inf, isfinite, nextafter
 from types import MappingProxyType
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from muleteer.clock.cron import CronSpec
 from muleteer.clock.crontab import CrontabSpec
@@ -50,6 +50,13 @@ class Timer:
     skips: bool = False
     """No shot while the handler of the last one runs; the clock only says so."""
 
+    kind: ClassVar[str] = "timer"
+
+    @property
+    def words(self) -> str:
+        """When it fires, for people."""
+        return f"every {self.period:g} s"
+
     def __post_init__(self) -> None:
         if not (isfinite(self.period) and self.period > 0):
             raise ValueError(f"timer {self.signum}: {self.period} seconds is no period; above 0 is")
@@ -67,6 +74,13 @@ class Cron:
     zone: tzinfo | None = None
     skips: bool = False
     catches_up: bool = False
+
+    kind: ClassVar[str] = "cron"
+
+    @property
+    def words(self) -> str:
+        """When it fires, for people."""
+        return str(self.spec) if self.zone is None else f"{self.spec} ({self.zone})"
 
 
 Entry = Timer | Cron
@@ -167,6 +181,12 @@ class Clock:
         if self._crons:
             times.append(now + min(self._crons[0][0] - now_wall, _LOOK_AGAIN_S))
         return min(times, default=None)
+
+    def schedule(self, now: float, now_wall: float) -> list[tuple[Entry, float]]:
+        """Every entry and the wall time of its next shot, timers first."""
+        timers = [(a.entry, now_wall + a.when - now) for *_, a in sorted(self._timers)]
+        crons = [(a.entry, a.when) for *_, a in sorted(self._crons)]
+        return [*timers, *crons]
 
     def take_missed(self) -> list[Due]:
         """The cron jobs that were passed over since the last call, for the log."""

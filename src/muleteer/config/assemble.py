@@ -181,12 +181,17 @@ def refuse_contradictions(settings: Settings) -> None:
             _refuse_twice(addresses.setdefault(address, place), place, address)
     for index, line in enumerate(settings.allow_packets):
         _refuse_unknown_address(settings, settings.where("allow_packets", index), line)
+    windows = dict(addresses)
     something = (settings.spooler, settings.mule, settings.mules, settings.erlang)
     if not (addresses or any(something)):
         raise Contradiction(
             "there is nothing to do: no socket, no spooler and no mule is set;"
             " try: muleteer --http-socket :8000 --module app:application"
         )
+    for name in ("stats", "metrics"):
+        if address := getattr(settings, name):
+            place = settings.where(name)
+            _refuse_twice(windows.setdefault(address, place), place, address)
     if addresses and settings.processes == 0:
         raise Contradiction(
             f"{settings.where('processes')}: no worker would answer on"

@@ -675,6 +675,43 @@ class Settings:
         uwsgi="ours: loopback unless told otherwise, since all behind the handshake is clear text",
         example="10.0.0.1",
     )
+    # -- watching --------------------------------------------------------------------------
+    stats: str | None = option(
+        None,
+        "Address on which the server shows itself, as uWSGI's JSON, to whoever connects.",
+        aliases=("stats-server",),
+        uwsgi="differs: there is more in it (mules, queues, backlogs, the clock, generations),"
+        " and a slow reader does not hold the master up",
+        read=read_address,
+        example="127.0.0.1:9191",
+    )
+    stats_http: bool = option(
+        False,
+        "Answer on the stats address in HTTP.",
+        uwsgi="differs: the request is read before it is answered, as HTTP wants it",
+    )
+    stats_no_cores: bool = option(
+        False,
+        "Leave the threads of the workers out of the stats.",
+    )
+    stats_minified: bool = option(
+        True,
+        "Send the stats without blanks.",
+        aliases=("stats-min",),
+        uwsgi="accepted: they always are; `muleteer status --json` prints them for people",
+    )
+    stats_no_metrics: bool = option(
+        True,
+        "Leave the metrics out of the stats.",
+        uwsgi="accepted: they are none of the stats; Prometheus reads them from `metrics`",
+    )
+    metrics: str | None = option(
+        None,
+        "Address on which Prometheus reads metrics.",
+        uwsgi="ours",
+        read=read_address,
+        example="127.0.0.1:9100",
+    )
     # -- log, names and files --------------------------------------------------------------
     disable_logging: bool = option(
         False,
@@ -873,6 +910,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "mule": "Mules",
         "signal_timer": "Signals",
         "erlang": "Erlang",
+        "stats": "Watching",
         "disable_logging": "Log, names and files",
         "strict": "Configuration",
         "thunder_lock": "Taken, without effect",

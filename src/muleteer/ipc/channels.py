@@ -124,11 +124,15 @@ class SignalPipe(_Pipe):
 
     def waiting(self) -> int:
         """Count the signals nobody took yet."""
-        size = fcntl.ioctl(self.read_fd, _FIONREAD, b"\0\0\0\0")
-        return int.from_bytes(size, "little") // 2
+        return _readable_bytes(self.read_fd) // 2
 
 
 _FIONREAD = 0x541B if os.uname().sysname == "Linux" else 0x4004667F
+
+
+def _readable_bytes(fd: int) -> int:
+    """Count what can be read from a pipe or socket, without reading it."""
+    return int.from_bytes(fcntl.ioctl(fd, _FIONREAD, b"\0\0\0\0"), "little")
 
 
 class Bell(_Pipe):
@@ -142,6 +146,10 @@ class Bell(_Pipe):
             os.write(self.write_fd, b"!")
         except BlockingIOError:
             pass  # full of rings: whoever watches is awake anyway
+
+    def waiting(self) -> int:
+        """Count the rings nobody took yet."""
+        return _readable_bytes(self.read_fd)
 
     def hush(self, rings: int = 4096) -> bool:
         """Take up to `rings` rings; False when there was none. Never blocks."""
@@ -284,6 +292,10 @@ class Mailbox:
         with os.fdopen(fds[0], "rb") as file:
             file.seek(0)
             return file.read()
+
+    def waiting_bytes(self) -> int:
+        """Count the bytes nobody took yet; a large message counts as one, its file lies beside."""
+        return _readable_bytes(self._reader.fileno())
 
     def close(self) -> None:
         """Close both ends in this process."""

@@ -89,6 +89,7 @@ class _Cell(IntEnum):
     FAILURES = 16
     RETRIES = 17
     BURIED = 18
+    BACKLOG = 19
     DOING = 24  # text, to the end of the head
     SIZE = 40
 
@@ -273,6 +274,10 @@ class Row:
         """Count a spooled task that was laid among the dead."""
         self._ints[_Cell.BURIED] += 1
 
+    def note_backlog(self, tasks: int) -> None:
+        """Write down how many tasks wait in our directory."""
+        self._ints[_Cell.BACKLOG] = tasks
+
     # -- anywhere --------------------------------------------------------------------
 
     @property
@@ -334,6 +339,11 @@ class Row:
     def buried(self) -> int:
         """Spooled tasks laid among the dead."""
         return int(self._ints[_Cell.BURIED])
+
+    @property
+    def backlog(self) -> int:
+        """Tasks that waited in the spooler's directory when it looked last."""
+        return int(self._ints[_Cell.BACKLOG])
 
     @property
     def running_since(self) -> float:

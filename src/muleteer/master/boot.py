@@ -36,6 +36,8 @@ from muleteer.zygote import zygote
 
 __all__ = ["serve"]
 
+_WINDOW_BACKLOG = 64
+
 
 def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
     """Start the server and supervise it; returns the exit code."""
@@ -50,22 +52,26 @@ def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
     for sentence in (*(str(n) for n in settings.notices), *find_collisions()):
         journal.notice(sentence)
     listeners: list[Listener] = []
+    windows: list[Listener] = []
     try:
         identity = identity_of(settings)
         _prepare_process(settings)
         _bind_all(settings, owner_of_sockets(settings, identity), listeners)
+        _bind_windows(settings, owner_of_sockets(settings, identity), windows)
         _write_pidfile(settings)
         step_down(identity)
         _check_spoolers(settings)
-        shared = _assemble(settings, listeners, read_settings)
+        shared = _assemble(settings, listeners, windows, read_settings)
     except MuleteerError as error:
         journal.cannot_start(str(error))
-        for listener in listeners:
+        for listener in (*listeners, *windows):
             close_listener(listener, vacuum=settings.vacuum)
         return error.exit_code
     try:
         return Master(settings, shared).run()
     finally:
+        for window in windows:
+            close_listener(window, vacuum=settings.vacuum)
         _remove_pidfile(settings)
 
 
@@ -167,6 +173,18 @@ def _bind(settings: Settings, address: str, protocol: str, owner: Owner | None) 
     )
 
 
+def _bind_windows(settings: Settings, owner: Owner | None, windows: list[Listener]) -> None:
+    """Bind what shows the server to people and monitors; no child ever has these sockets."""
+    for option in ("stats", "metrics"):
+        if address := getattr(settings, option):
+            try:
+                window = bind(address, option, backlog=_WINDOW_BACKLOG, owner=owner, defers=False)
+            except CannotBind as error:
+                raise CannotBind(f"{settings.where(option)}: {error}") from None
+            windows.append(window)
+            journal.listening(option, window.name)
+
+
 def _write_pidfile(settings: Settings) -> None:
     if settings.pidfile:
         try:
@@ -194,7 +212,10 @@ def _remove_pidfile(settings: Settings) -> None:
 
 
 def _assemble(
-    settings: Settings, listeners: list[Listener], read_settings: Callable[[], Settings]
+    settings: Settings,
+    listeners: list[Listener],
+    windows: list[Listener],
+    read_settings: Callable[[], Settings],
 ) -> Shared:
     workers = settings.processes if listeners else 0
     spoolers = len(settings.spooler) * settings.spooler_processes
@@ -238,4 +259,6 @@ def _assemble(
         runtime = Runtime(chosen, switchboard, scoreboard, locks, open_store, generation)
         zygote.live(runtime, listeners, orders, let_go)
 
-    return Shared(listeners, switchboard, scoreboard, plan, fork_zygote, read_settings)
+    return Shared(
+        listeners, windows, switchboard, scoreboard, locks, plan, fork_zygote, read_settings
+    )

@@ -17,6 +17,7 @@ from muleteer.errors import ExitCode
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.scoreboard import Row, Scoreboard, Seat, State
 from muleteer.master import policy
+from muleteer.master.ledger import Ledger
 from muleteer.master.roster import ChildHandle, Event, Mode, Phase, Roster, ZygoteHandle
 
 __all__ = ["Children", "how"]
@@ -31,6 +32,7 @@ class Children:
         self._roster = roster
         self._scoreboard = scoreboard
         self._switchboard = switchboard
+        self.ledger = Ledger()
 
     # -- doing ---------------------------------------------------------------------------
 
@@ -153,6 +155,7 @@ class Children:
     def bury(self, child: ChildHandle) -> None:
         """Forget a child."""
         self._roster.children.remove(child)
+        self.ledger.close(child.seat, self.row(child))
         self._scoreboard.retire_row(self.row(child))
 
     def row(self, child: ChildHandle) -> Row:

@@ -92,8 +92,7 @@ class Generations:
         try:
             return self._read_settings()
         except Exception as error:  # noqa: BLE001 - a file may be wrong in any way
-            journal.load_failed(generation, str(error))
-            journal.reload_failed(generation, self._roster.generation)
+            self._reload_failed(generation, str(error))
             self._roster.newest = generation
             return None
 
@@ -194,11 +193,17 @@ class Generations:
             journal.cannot_start(why)
             self.cannot_start = True
             return
-        journal.load_failed(zygote.generation, why)
         if zygote.replaces:
+            journal.load_failed(zygote.generation, why)
             policy.note_death(self._roster.zygote_history, 0.0, now, expected=False)
         else:
-            journal.reload_failed(zygote.generation, self._roster.generation)
+            self._reload_failed(zygote.generation, why)
+
+    def _reload_failed(self, generation: int, why: str) -> None:
+        """Say it in the log, and remember it for whoever asks."""
+        journal.load_failed(generation, why)
+        journal.reload_failed(generation, self._roster.generation)
+        self._roster.reloads.fail(generation, time.time(), why)
 
 
 def _exists(pid: int) -> bool:

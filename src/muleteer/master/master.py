@@ -8,6 +8,7 @@ Runs in: the master.
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import signal as unix_signals
@@ -21,6 +22,7 @@ from muleteer import journal
 from muleteer.config.options import Settings
 from muleteer.errors import ExitCode
 from muleteer.ipc.channels import Switchboard
+from muleteer.ipc.locks import LockTable
 from muleteer.ipc.scoreboard import Scoreboard, Seat
 from muleteer.ipc.sockets import Listener
 from muleteer.ipc.sockets import close as close_listener
@@ -30,10 +32,13 @@ from muleteer.master.control import Command, UnixSignals
 from muleteer.master.cronstate import state_file
 from muleteer.master.deadlines import Deadlines
 from muleteer.master.generations import ForkZygote, Generations
+from muleteer.master.lookout import Lookout
+from muleteer.master.picture import Sights, take
 from muleteer.master.roster import ChildHandle, Mode, Phase, Roster, ZygotePhase
 from muleteer.master.router import Router, option_sources
 from muleteer.master.weights import Weights
 from muleteer.master.workforce import Workforce
+from muleteer.wire.exposition import MEDIA_TYPE, expose
 
 __all__ = ["Master", "Shared"]
 
@@ -47,8 +52,11 @@ class Shared:
     """What boot made before the first fork, handed over as one object."""
 
     listeners: Sequence[Listener]
+    windows: Sequence[Listener]
+    """What shows the server: `stats` and `metrics`."""
     switchboard: Switchboard
     scoreboard: Scoreboard
+    locks: LockTable
     plan: tuple[Seat, ...]
     fork_zygote: ForkZygote
     read_settings: ReadSettings
@@ -89,6 +97,9 @@ class Master:
             self._let_go,
             self._publish,
         )
+        self.lookout = Lookout(self._selector)
+        self.sights = self._sights()
+        self._open_windows()
 
     # -- the loop ------------------------------------------------------------------------
 
@@ -102,9 +113,11 @@ class Master:
             for key, _ in self._selector.select(self._timeout(wake_at)):
                 key.data()
             self.router.send_due()
+            self.lookout.show_out()
             self._check_deadlines()
             self._check_weights()
             self._check_workforce()
+        self.lookout.close()
         journal.stopped()
         return self.exit_code
 
@@ -125,6 +138,7 @@ class Master:
         weighing = self.weights.next_check(self.generations.settings)
         looking = self.workforce.next_look()
         times = [wake_at, self.router.next_due(), self._next_deadline_check(), weighing, looking]
+        times += [self.lookout.next_due()]
         known = [when for when in times if when is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
@@ -173,12 +187,47 @@ class Master:
         """In a new zygote: close what only the master needs."""
         self.signals.let_go()
         self._selector.close()
+        self.lookout.let_go()
         self.shared.switchboard.lifeline.hold()
         self.shared.switchboard.control_in.close()
+
+    # -- showing -------------------------------------------------------------------------
+
+    def _open_windows(self) -> None:
+        pages = {"stats": self._stats_page, "metrics": self._metrics_page}
+        speaks_http = {"stats": self.generations.settings.stats_http, "metrics": True}
+        for window in self.shared.windows:
+            kind = window.protocol
+            self.lookout.open(window, pages[kind], speaks_http=speaks_http[kind])
+
+    def _sights(self) -> Sights:
+        shared = self.shared
+        return Sights(
+            shared.listeners,
+            shared.switchboard,
+            shared.scoreboard,
+            shared.locks,
+            shared.plan,
+            self.roster,
+            self.children.ledger,
+            self.router,
+            os.getcwd(),
+        )
+
+    def picture(self) -> dict[str, Any]:
+        """The whole server as plain values."""
+        return take(self.sights, self.generations.settings)
+
+    def _stats_page(self) -> tuple[str, bytes]:
+        return "application/json", json.dumps(self.picture()).encode() + b"\n"
+
+    def _metrics_page(self) -> tuple[str, bytes]:
+        return MEDIA_TYPE, expose(self.picture())
 
     def _announce(self) -> None:
         if self.roster.announced:
             journal.reload_done(self.roster.generation)
+            self.roster.reloads.done += 1
         kinds = Counter(seat.kind for seat in self.roster.plan)
         seats = [f"{count} {kind}s" for kind, count in kinds.items()]
         journal.server_ready(self.roster.generation, seats)
@@ -304,6 +353,7 @@ class Master:
                 self.children.send(child, unix_signals.SIGUSR2)
             else:
                 journal.harakiri_done(seat, child.pid)
+                self.children.ledger.note_harakiri(child.seat)
                 self.children.end(child)
 
     def _doing(self, child: ChildHandle, what: str) -> str:

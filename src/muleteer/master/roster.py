@@ -21,8 +21,10 @@ __all__ = [
     "TRANSITIONS",
     "ChildHandle",
     "Event",
+    "FailedReload",
     "Mode",
     "Phase",
+    "Reloads",
     "Roster",
     "SeatHistory",
     "ZygoteHandle",
@@ -165,6 +167,30 @@ class Mode(Enum):
     STOPPING_NOW = "stopping now"
 
 
+@dataclass(frozen=True, slots=True)
+class FailedReload:
+    """A reload that was given up; the generation before it went on serving."""
+
+    generation: int
+    at: float
+    """Wall time."""
+    why: str
+
+
+@dataclass(slots=True)
+class Reloads:
+    """What became of the reloads so far."""
+
+    done: int = 0
+    failed: int = 0
+    last_failure: FailedReload | None = None
+
+    def fail(self, generation: int, at: float, why: str) -> None:
+        """A reload is given up."""
+        self.failed += 1
+        self.last_failure = FailedReload(generation, at, why)
+
+
 @dataclass(slots=True)
 class Roster:
     """All handles, and what the server is about."""
@@ -182,6 +208,7 @@ class Roster:
     history: dict[Seat, SeatHistory] = field(default_factory=dict)
     zygote_history: SeatHistory = field(default_factory=SeatHistory)
     reload_wanted: bool = False
+    reloads: Reloads = field(default_factory=Reloads)
     announced: int = 0
     """The last generation whose completeness was logged."""
 

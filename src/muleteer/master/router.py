@@ -45,6 +45,8 @@ class Router:
         self.clock = Clock(SystemZone())
         self.monitors: dict[tuple[int, str], None] = {}
         """Signal and path, in the order in which they came; none twice."""
+        self.last_runs: dict[Entry, float] = {}
+        """When the clock's entries fired last (wall time)."""
 
     # -- what there is -----------------------------------------------------------------------
 
@@ -55,6 +57,8 @@ class Router:
         now, wall = time.monotonic(), _wall_time()
         self.clock.replace(entries, now, wall, self._state.begin(entries, wall))
         self.monitors = dict.fromkeys(monitors)
+        known = set(self.clock.entries)
+        self.last_runs = {e: when for e, when in self.last_runs.items() if e in known}
 
     def add(self, message: Message) -> None:
         """A child added a source after the fork; what is there already, its successor adds again.
@@ -79,6 +83,8 @@ class Router:
     def send_due(self) -> None:
         """Send every signal that is due; never blocks: a full queue is logged and passed over."""
         for due in self.clock.due(time.monotonic(), _wall_time()):
+            if due.entry is not None:
+                self.last_runs[due.entry] = _wall_time()
             if isinstance(due.entry, Cron) and due.entry.catches_up:
                 self._state.note(due.entry, _wall_time())
             if not self._is_skipped(due):

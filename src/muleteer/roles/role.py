@@ -272,6 +272,7 @@ class Role:
             except LockTimeout as error:
                 journal.signal_skipped(signum, str(error))
             except Exception:  # noqa: BLE001 - the application's own code
+                self.row.note_failure()
                 journal.signal_failed(signum)
         self.recycle_if_due()
 
@@ -305,6 +306,7 @@ class Role:
         try:
             hook()
         except Exception:  # noqa: BLE001 - the application's own code
+            self.row.note_failure()
             journal.hook_failed(name)
 
     def _run_post_fork_hook(self) -> None:

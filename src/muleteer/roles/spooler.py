@@ -105,6 +105,7 @@ class Spooler(Role):
             journal.store_unavailable(str(error), self._frequency)
             self.loop.turn(self._frequency)
             return
+        self.row.note_backlog(self.store.backlog())
         if task is None:
             self.loop.turn(self._until_next())
             self._rescan_after_a_while()
@@ -231,12 +232,16 @@ class Spooler(Role):
     def _tell(self, task: Task, run: Run, becomes: Verdict, chosen: RetryPolicy) -> None:
         """Log what became of the task; whoever wants to hear of its death is called."""
         name = task.label
+        if run.ending is Ending.RAISED:
+            self.row.note_failure()
         match becomes:
             case Done() if run.ending is Ending.DROPPED:
                 journal.task_dropped(name, run.error)
             case Round(at):
+                self.row.note_retry()
                 journal.task_retries(name, self._frequency)
             case Again(at, error):
+                self.row.note_retry()
                 failures = task.attempts + 1
                 journal.task_failed(name, error, failures, chosen.retries, at - time.time())
             case AsItWas() if run.ending is Ending.NOT_MINE:
@@ -244,6 +249,7 @@ class Spooler(Role):
             case AsItWas():
                 journal.task_interrupted(name)
             case Dead(reason):
+                self.row.note_burial()
                 journal.task_buried(name, reason)
                 if chosen.on_dead is not None:
                     self._call_on_dead(chosen.on_dead, task, reason)

@@ -164,6 +164,9 @@ class DirectoryStore:
 
     # -- looking, from any process -------------------------------------------------------
 
+    def backlog(self) -> int:
+        return len(self._index)
+
     def jobs(self) -> list[bytes]:
         """See Store; lists the directory each time."""
         try:

@@ -17,6 +17,7 @@ from tests.differential.rows import (
     protocol,
     signals,
     spooling,
+    watching,
 )
 
 CLAIMS: list[Claim] = [
@@ -30,6 +31,7 @@ CLAIMS: list[Claim] = [
     *monitors.CLAIMS,
     *decorators.CLAIMS,
     *life.CLAIMS,
+    *watching.CLAIMS,
 ]
 
 _SETUPS = list(dict.fromkeys(claim.setup for claim in CLAIMS))

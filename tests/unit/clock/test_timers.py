@@ -342,3 +342,15 @@ def test_what_is_due_knows_its_entry(driver: Driver) -> None:
     driver.clock.add(entry, driver.now, driver.wall)
     [due] = driver.clock.due(driver.now + 5, driver.wall)
     assert due.entry is entry
+
+
+def test_the_schedule_says_what_fires_when(driver: Driver) -> None:
+    """Every entry with the wall time of its next shot, and its words for people."""
+    driver.clock.add(Timer(1, None, 5), driver.now, driver.wall)
+    driver.clock.add(Cron(2, "mule1", NIGHTLY), driver.now, driver.wall)
+    driver.advance(7)
+    (timer, at), (cron, night) = driver.clock.schedule(driver.now, driver.wall)
+    assert (timer.kind, timer.words, round(at - driver.wall, 6)) == ("timer", "every 5 s", 3)
+    assert (cron.kind, cron.words, cron.target) == ("cron", str(NIGHTLY), "mule1")
+    assert night > driver.wall
+    assert driver.clock.schedule(driver.now, driver.wall) == [(timer, at), (cron, night)]

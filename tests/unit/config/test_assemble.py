@@ -145,7 +145,7 @@ def test_an_unknown_name_is_kept_and_said_with_the_nearest_one() -> None:
 
 def test_the_value_of_an_unknown_name_is_not_shown() -> None:
     """A placeholder may be a secret, so what the start says holds its name only."""
-    environ = {"UWSGI_DB_PASSWORD": "hunter2", "UWSGI_STATS": "hunter2"}
+    environ = {"UWSGI_DB_PASSWORD": "hunter2", "UWSGI_CARBON": "hunter2"}
     notices = said(settings_of("[uwsgi]\npassword = hunter2\n", environ=environ))
     assert len(notices) == 3
     assert not any("hunter2" in notice for notice in notices)
@@ -159,8 +159,8 @@ def test_a_placeholder_that_is_used_is_not_complained_about() -> None:
 
 def test_an_option_that_is_not_there_yet_is_said() -> None:
     """An option of uWSGI without effect here is named, with its line."""
-    assert said(settings_of("[uwsgi]\nstats = :9\n")) == [
-        "app.ini:2: stats: muleteer does not have uWSGI's option 'stats' yet; it has no effect"
+    assert said(settings_of("[uwsgi]\ncarbon = :9\n")) == [
+        "app.ini:2: carbon: muleteer does not have uWSGI's option 'carbon' yet; it has no effect"
     ]
 
 
@@ -184,7 +184,7 @@ def test_what_is_accepted_says_why_it_has_no_effect() -> None:
     [
         ("proceses = 4", "there is no such option; did you mean processes?"),
         ("qqqqqq = 4", "there is no such option; to keep it as a placeholder, write set-plac"),
-        ("stats = :9", "muleteer does not have uWSGI's option 'stats' yet; remove it, or remove"),
+        ("carbon = :9", "muleteer does not have uWSGI's option 'carbon' yet; remove it, or remove"),
         ("lazy-apps = true", "muleteer does not have uWSGI's option 'lazy-apps' yet: the app is"),
     ],
 )

@@ -131,10 +131,10 @@ def test_an_optional_value_is_not_taken_from_the_next_word() -> None:
 
 def test_an_option_of_uwsgi_takes_its_value_along() -> None:
     """An option that is not there yet swallows its value, so the rest is read rightly."""
-    settings = settings_from("--stats", ":9", "--memory-report", SOMETHING_TO_DO, "-m")
+    settings = settings_from("--carbon", ":9", "--memory-report", SOMETHING_TO_DO, "-m")
     assert settings.http_socket == (":8000",)
     assert [line.split(": muleteer")[0] for line in said(settings)] == [
-        "command line: --stats",
+        "command line: --carbon",
         "command line: --memory-report",
     ]
 
@@ -158,7 +158,7 @@ def test_a_word_that_is_no_file_of_ours_gets_the_way_out(word: str, way_out: str
         settings_from(word)
 
 
-@pytest.mark.parametrize("argv", [["--processes"], ["-p"], ["--module"], ["--stats"], ["-d"]])
+@pytest.mark.parametrize("argv", [["--processes"], ["-p"], ["--module"], ["--carbon"], ["-d"]])
 def test_a_value_that_is_missing_is_asked_for(argv: list[str]) -> None:
     """An option at the end of the line that needs a value says so."""
     with pytest.raises(BadValue, match=r"needs a value; write for example"):

@@ -1,0 +1,15 @@
+"""docs/watching.md names what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from muleteer.wire.exposition import FAMILIES, PREFIX
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "watching.md"
+
+
+def test_every_metric_is_in_the_docs() -> None:
+    """By its full name."""
+    page = PAGE.read_text()
+    assert [f.name for f in FAMILIES if f"`{PREFIX}{f.name}" not in page] == []
