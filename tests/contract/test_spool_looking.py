@@ -13,7 +13,8 @@ from muleteer.errors import SpoolError, StoreUnavailable
 from muleteer.spool import State, cancel, status
 from muleteer.spool.directory import DirectoryStore
 from muleteer.spool.filelock import try_lock
-from muleteer.spool.looking import DONE, Found, content_of, find, status_of, walk
+from muleteer.spool.looking import Found, content_of, find, status_of, walk
+from muleteer.spool.results import DONE
 from muleteer.spool.steering import Change, move, remove, retry
 from muleteer.spool.store import Outcome, Task
 

@@ -16,11 +16,13 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Coroutine, Mapping
 from functools import update_wrapper
+from inspect import signature
 from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, Unpack, overload
 
 from muleteer.decorators.names import Names
 from muleteer.decorators.running import runnable
 from muleteer.decorators.server import full_name, is_ours, log, on_function, uwsgi
+from muleteer.decorators.unique import check_fields, key_of
 from muleteer.decorators.values import (
     Storable,
     as_text,
@@ -55,7 +57,12 @@ _FULL_NAME = "ud_spool_name"
 
 _FULL_NAME_KEY = _FULL_NAME.encode()
 
+_UNIQUE_KEY = b"muleteer_unique"
+"""The server's var: of two tasks with one key that wait, the second is the first."""
+
 _SPECIAL = ("spooler", "priority", "at", "body")
+_NO_ARGUMENTS = ("spooler", "priority", "at")
+"""What is said about a task, not to its function; `body` is said to both."""
 
 
 class UnknownTask(LookupError):
@@ -69,6 +76,17 @@ class BrokenTask(ValueError):
     """The task can never run, however often it is tried: it is dead at once."""
 
     spool_retries = 0
+
+
+class Word(int):
+    """What becomes of a task, as uWSGI takes it; muleteer also looks at what the task returned."""
+
+    spool_result: Any
+
+    def __new__(cls, word: int, result: Any) -> Word:
+        made = super().__new__(cls, word)
+        made.spool_result = result
+        return made
 
 
 class Spooled(Generic[P, R]):
@@ -102,7 +120,7 @@ class Spooled(Generic[P, R]):
         """Enqueue (under a server) and return the task's path, or run (without one)."""
         if uwsgi is None:
             return self._run_f(*args, **kwargs)
-        return self._enqueue(self._message(args, kwargs))
+        return self._enqueue(args, kwargs)
 
     def spool(self, message: Mapping[Any, Any] | None = None, /, **more: Storable) -> bytes:
         """Enqueue a task, a dict, keywords or both, and return its path.
@@ -110,13 +128,14 @@ class Spooled(Generic[P, R]):
         `at` (Unix seconds, a datetime, a timedelta), `priority`, `spooler` and `body` are the
         spooler's. ValueError names what cannot be stored, and then nothing is.
         """
-        return self._enqueue(self._message(() if message is None else (message,), more))
+        return self._enqueue(() if message is None else (message,), more)
 
     def run(self, task: dict[str, Any]) -> int:
         """Run one task in the spooler; returns what the spooler is to do with it."""
         returned = self._call(task)
         if "ud_spool_ret" in task:
-            return int(task["ud_spool_ret"])
+            word = int(task["ud_spool_ret"])
+            return Word(word, returned) if "keep_result" in self.wishes else word
         if not isinstance(returned, int):
             raise TypeError(
                 f"{self.__name__} returned {returned!r}; a @spoolraw function returns"
@@ -124,10 +143,13 @@ class Spooled(Generic[P, R]):
             )
         return returned
 
-    def _enqueue(self, message: Mapping[Any, Any]) -> bytes:
+    def _enqueue(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         if not hasattr(uwsgi, "spool"):
             self._refuse_without_spooler()
+        message = self._message(args, kwargs)
         task = {stored_key(key): stored(key, value) for key, value in message.items()}
+        if "unique" in self.wishes:
+            self._make_unique(task, args, kwargs)
         task[b"ud_spool_func"] = self.__name__.encode()
         task[_FULL_NAME_KEY] = full_name(self).encode()
         if self._returns:
@@ -155,6 +177,23 @@ class Spooled(Generic[P, R]):
                 " for other arguments decorate it with @spool(pass_arguments=True)"
             )
         return {**args[0], **kwargs}
+
+    def _make_unique(
+        self, task: dict[bytes, bytes], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        """Give the task the key of this call, if it is to have one."""
+        arguments, call = self._called_with(task, args, kwargs)
+        key = key_of(full_name(self), self.wishes["unique"], arguments, call)
+        if key is not None:
+            task[_UNIQUE_KEY] = key
+
+    def _called_with(
+        self, task: Mapping[bytes, bytes], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], Callable[[Callable[..., Any]], Any]]:
+        """The function's arguments by name, and what calls another function with them."""
+        texts = {as_text(key): as_text(value) for key, value in task.items()}
+        arguments = {key: texts[key] for key in texts if key not in _NO_ARGUMENTS}
+        return arguments, lambda function: function(arguments)
 
     def _call(self, task: dict[str, Any]) -> Any:
         """Run the function on a task."""
@@ -198,13 +237,25 @@ class SpooledCall(Spooled[P, R]):
         `at`, `priority`, `spooler` and `body` are the spooler's and do not reach the function.
         ValueError says what cannot be stored, and then nothing is.
         """
-        return self._enqueue(self._message(args, kwargs))
+        return self._enqueue(args, kwargs)
+
+    def _called_with(
+        self, task: Mapping[bytes, bytes], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], Callable[[Callable[..., Any]], Any]]:
+        own = self._own(kwargs)
+        bound = signature(self.f).bind(*args, **own)
+        bound.apply_defaults()
+        return bound.arguments, lambda function: function(*args, **own)
+
+    def _own(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The keywords that are the function's."""
+        return {key: kwargs[key] for key in kwargs if key not in (*_SPECIAL, "message_dict")}
 
     def _message(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[Any, Any]:
         special = {key: kwargs[key] for key in _SPECIAL if key in kwargs}
         extra = kwargs.get("message_dict", {})
-        own = {key: kwargs[key] for key in kwargs if key not in (*_SPECIAL, "message_dict")}
-        return {**extra, **special, "args": self._pickled(args), "kwargs": self._pickled(own)}
+        own = self._pickled(self._own(kwargs))
+        return {**extra, **special, "args": self._pickled(args), "kwargs": own}
 
     def _pickled(self, arguments: tuple[Any, ...] | dict[str, Any]) -> bytes:
         try:
@@ -318,8 +369,13 @@ def _spooled(
     if not returns and ("retries" in known or "give_up_after" in known):
         known["counts_words"] = True
 
+    def make(inner: Any) -> Any:
+        if pass_arguments and "unique" in known:
+            check_fields(name, known["unique"], signature(inner).parameters)
+        return kind(inner, returns, known)
+
     def decorate(function: Any) -> Any:
-        return on_function(lambda inner: kind(inner, returns, known), function, name)
+        return on_function(make, function, name)
 
     return decorate if function is None else decorate(function)
 

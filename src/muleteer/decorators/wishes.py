@@ -11,11 +11,14 @@ from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
 from muleteer.decorators.server import check_ours
+from muleteer.decorators.unique import Unique
 
 __all__ = ["Wishes", "checked"]
 
 Seconds = float | timedelta
 
+_KEPT_S = 86400.0
+_MOST_AT_ONCE = 1000
 _BACKOFFS = ("exponential", "linear", "fixed")
 _SECONDS = ("delay", "max_delay", "give_up_after", "timeout")
 
@@ -40,6 +43,15 @@ class Wishes(TypedDict, total=False):
     """A run that takes longer is killed and has failed (`spooler-harakiri`)."""
     on_dead: Callable[[dict[str, Any], str], object]
     """Called in the spooler with the task and the reason, once the task lies in `dead/`."""
+    keep_result: bool | Seconds
+    """How long `muleteer.spool.status` tells what became of a task that ended well: its duration,
+    its failures and what the function returned, if that is plain data. True: a day."""
+    unique: Unique
+    """While a call waits, another with the same key is the same task. True: the key is all of the
+    arguments; a text such as "{user}": those; a function of the arguments: what it returns, and
+    None: no key."""
+    concurrency: int
+    """How many of the function's tasks run at once, in all spoolers together."""
 
 
 def checked(decorator: str, wishes: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,6 +101,24 @@ def _callable(decorator: str, name: str, value: Any) -> Any:
     return value
 
 
+def _kept(decorator: str, name: str, value: Any) -> float:
+    return _KEPT_S if value is True else _seconds(decorator, name, value)
+
+
+def _unique(decorator: str, name: str, value: Any) -> Any:
+    if value is True or (isinstance(value, str) and value) or callable(value):
+        return value
+    raise ValueError(
+        f"@{decorator}: {name} = {value!r} is no True, no text like '{{user}}', no function"
+    )
+
+
+def _at_once(decorator: str, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_AT_ONCE:
+        raise ValueError(f"@{decorator}: {name} = {value!r} is no number from 1 to {_MOST_AT_ONCE}")
+    return value
+
+
 _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
     "retries": _retries,
     "backoff": _backoff,
@@ -97,4 +127,7 @@ _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
     "give_up_after": _seconds,
     "timeout": _seconds,
     "on_dead": _callable,
+    "keep_result": _kept,
+    "unique": _unique,
+    "concurrency": _at_once,
 }

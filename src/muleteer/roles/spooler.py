@@ -20,9 +20,11 @@ from muleteer.errors import SpoolError, StoreUnavailable
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.targets import spooler_pipe
 from muleteer.roles.role import Role
-from muleteer.roles.taskrun import DIED, DONE, Hook, TaskRun, policy, wishes_of
+from muleteer.roles.taskrun import DIED, DONE, Hook, TaskRun, policy, result_of, wishes_of
 from muleteer.runtime import Runtime
-from muleteer.spool.store import Outcome, Store, Task
+from muleteer.spool.looking import function_of
+from muleteer.spool.slots import Slots
+from muleteer.spool.store import Outcome, Result, Store, Task
 from muleteer.spool.verdict import (
     Again,
     AsItWas,
@@ -59,6 +61,7 @@ class Spooler(Role):
         self.signal_names = ("spooler", spooler_pipe(self.directory))
         self._bell = self.switchboard.spooler_bells[self.directory]
         self._task_run = TaskRun()
+        self._slots = Slots(os.fsencode(self.settings.spooler[0]))
 
     def _own_directory(self) -> str:
         per_directory = self.settings.spooler_processes
@@ -88,6 +91,7 @@ class Spooler(Role):
 
     def stop(self) -> None:
         """Let the store go."""
+        self._slots.close()
         self.store.close()
 
     @property
@@ -100,6 +104,9 @@ class Spooler(Role):
     def step(self) -> None:
         """Run the next task if one is due; hear the bell, the signals and the wish to leave."""
         try:
+            self._sweep_after_a_while()
+            for path in self._slots.admit():
+                self.store.unpark(path)
             task = self.store.claim(time.time())
         except StoreUnavailable as error:
             journal.store_unavailable(str(error), self._frequency)
@@ -110,7 +117,7 @@ class Spooler(Role):
             self.loop.turn(self._until_next())
             self._rescan_after_a_while()
         else:
-            self._run(task)
+            self._take(task)
             self._listen_between()
 
     def _listen_between(self) -> None:
@@ -124,8 +131,15 @@ class Spooler(Role):
 
     def _until_next(self) -> float:
         due = self.store.next_due()
-        frequency = float(self._frequency)
-        return frequency if due is None else min(max(due - time.time(), 0.0), frequency)
+        longest = min(float(self._frequency), self._slots.patience_s())
+        return longest if due is None else min(max(due - time.time(), 0.0), longest)
+
+    def _sweep_after_a_while(self) -> None:
+        now = time.monotonic()
+        if now >= self._sweeps_at:
+            self._sweeps_at = now + self.store.sweep(time.time())
+
+    _sweeps_at = 0.0
 
     def _rescan_after_a_while(self) -> None:
         """Look again even if nobody rang: a network file system reports no arrivals."""
@@ -155,10 +169,42 @@ class Spooler(Role):
 
     # -- one task --------------------------------------------------------------------------
 
-    def _run(self, task: Task) -> None:
-        """Run one task under its deadline and do with it what the verdict says."""
+    def _take(self, task: Task) -> None:
+        """Run a task, in a slot if its function has a number of them; park it if none is free."""
         hook, seen = self.registry.hooks.get("spooler"), task.seen()
         wishes = wishes_of(hook, seen)
+        limit: int | None = wishes.get("concurrency")
+        if limit is None or task.died:
+            self._run(task, hook, seen, wishes)
+            return
+        function = function_of(task.vars)
+        slot = self._slots.take(function, limit)
+        if slot is None:
+            self._park(task, function, limit)
+            return
+        try:
+            self._run(task, hook, seen, wishes)
+        finally:
+            self._slots.give_back(slot)
+
+    def _park(self, task: Task, function: str, limit: int) -> None:
+        """Put a task back until a slot is free."""
+        self._slots.park(function, limit, task.path)
+        if self._slots.fd is not None and not self._hears_of_slots:
+            self._hears_of_slots = True
+            self.loop.watch(self._slots.fd, lambda _events: self._slots.heard())
+        try:
+            self.store.park(task)
+        except SpoolError as error:
+            journal.store_unavailable(str(error), self._frequency)
+
+    _hears_of_slots = False
+
+    def _run(
+        self, task: Task, hook: Hook | None, seen: Mapping[Any, Any], wishes: Mapping[str, Any]
+    ) -> None:
+        """Run one task under its deadline and do with it what the verdict says."""
+        began = (time.time(), time.monotonic()) if "keep_result" in wishes else None
         leaving: SystemExit | None = None
         self.runtime.begin(self._limit(wishes), doing=task.name)
         try:
@@ -168,7 +214,7 @@ class Spooler(Role):
             run = Run(Ending.RAISED, f"SystemExit: {leaving.code}")
         finally:
             self.runtime.end()
-        self._end(task, run, wishes)
+        self._end(task, run, wishes, began)
         if leaving is not None:
             raise leaving
         self.recycle_if_due()
@@ -192,15 +238,23 @@ class Spooler(Role):
             journal.task_done(task.label, time.monotonic() - started)
         return run
 
-    def _end(self, task: Task, run: Run, wishes: Mapping[str, Any]) -> None:
+    def _end(
+        self,
+        task: Task,
+        run: Run,
+        wishes: Mapping[str, Any],
+        began: tuple[float, float] | None,
+    ) -> None:
         """Carry the verdict out and say so."""
         try:
-            if run is DONE:  # most tasks end so, and nobody need think about them
+            if began is None and run is DONE:  # most end so, and nobody need think about them
                 self.store.settle(task, Outcome.OK)
             else:
                 chosen = policy(self.settings, self._frequency, wishes)
                 becomes = self._verdict(task, run, chosen)
-                self._carry_out(task, becomes)
+                keep_s = wishes.get("keep_result")
+                kept = result_of(task, run, keep_s, began) if keep_s and began else None
+                self._carry_out(task, becomes, kept)
                 self._tell(task, run, becomes, chosen)
         except SpoolError as error:
             journal.store_unavailable(str(error), self._frequency)
@@ -216,10 +270,10 @@ class Spooler(Role):
             chance=random.random(),
         )
 
-    def _carry_out(self, task: Task, becomes: Verdict) -> None:
+    def _carry_out(self, task: Task, becomes: Verdict, kept: Result | None) -> None:
         match becomes:
             case Done():
-                self.store.settle(task, Outcome.OK)
+                self.store.settle(task, Outcome.OK, result=kept)
             case Round(at):
                 self.store.settle(task, Outcome.ROUND, at=at)
             case Again(at, error):

@@ -5,23 +5,26 @@ Runs in: a spooler.
 
 A hook is any function assigned to `uwsgi.spooler`. One that knows more of its tasks, as the
 decorators' does, has an attribute `policy_of(task)`: a mapping with some of the fields of
-`RetryPolicy`; the others are the options'.
+`RetryPolicy`; the others are the options'. It may also say `keep_result`, in seconds, and
+`concurrency`. Its word for a task that is done may have an attribute `spool_result`, what is kept.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import inf
 from typing import Any
 
 from muleteer import journal
 from muleteer.config.options import Settings
 from muleteer.errors import Leave
-from muleteer.spool.store import Outcome, Task
+from muleteer.spool.looking import function_of
+from muleteer.spool.store import Outcome, Result, Task
 from muleteer.spool.verdict import Ending, RetryPolicy, Run
 
-__all__ = ["DIED", "DONE", "Hook", "TaskRun", "policy", "wishes_of"]
+__all__ = ["DIED", "DONE", "Hook", "TaskRun", "policy", "result_of", "wishes_of"]
 
 Hook = Callable[[Mapping[Any, Any]], object]
 
@@ -75,17 +78,40 @@ def policy(settings: Settings, frequency: float, wishes: Mapping[str, Any]) -> R
         delay=frequency,
         max_delay=settings.spooler_max_delay,
     )
-    return replace(default, **wishes)
+    return replace(default, **{name: wishes[name] for name in wishes if name in _OF_RETRIES})
+
+
+_OF_RETRIES = {field.name for field in fields(RetryPolicy)}
+
+
+def result_of(task: Task, run: Run, keep_s: float, began: tuple[float, float]) -> Result:
+    """What is kept of a task that ended well; `began` on the wall's clock and on the steady one."""
+    now = time.time()
+    return Result(
+        keep_until=now + keep_s,
+        function=function_of(task.vars),
+        queued_at=task.queued_at,
+        started_at=began[0],
+        ended_at=now,
+        seconds=time.monotonic() - began[1],
+        attempts=task.attempts,
+        value=run.value,
+        error=run.error,
+    )
 
 
 def _meaning(returned: object) -> Run:
     """Read a handler's word: -2 is done, 0 is not mine, anything else runs again (uWSGI's rule)."""
     if isinstance(returned, int):
         if returned == Outcome.OK:
-            return DONE
+            return DONE if type(returned) is int else _done(returned)
         if returned == Outcome.IGNORE:
             return Run(Ending.NOT_MINE)
     return Run(Ending.WORD)
+
+
+def _done(word: int) -> Run:
+    return Run(Ending.DONE, value=getattr(word, "spool_result", None))
 
 
 def _failure(error: Exception, name: str) -> Run:

@@ -22,6 +22,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from muleteer import journal
@@ -31,15 +32,16 @@ from muleteer.spool.arrivals import Arrival, Arrivals
 from muleteer.spool.filelock import is_locked, try_lock, unlock
 from muleteer.spool.files import is_at, make_folder, read_whole, sweep_draft, write_whole
 from muleteer.spool.index import Index
-from muleteer.spool.store import Outcome, Task, with_specials
+from muleteer.spool.marks import BURIED, RUN_BEGUN
+from muleteer.spool.results import keep
+from muleteer.spool.store import UNIQUE, Outcome, Result, Task, with_specials
+from muleteer.spool.sweeping import Sweeper
+from muleteer.spool.unique import put_unique, release
 from muleteer.wire.spoolfile import encode_task
 
-__all__ = ["DEAD", "RUN_BEGUN", "DirectoryStore"]
+__all__ = ["DEAD", "DirectoryStore"]
 
 DEAD: Final = b"dead"
-
-RUN_BEGUN: Final = stat.S_IXUSR
-_BURIED: Final = stat.S_IRUSR
 
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 """What opening a symbolic link, a directory or a socket gives; uWSGI passes those over, too."""
@@ -68,6 +70,7 @@ class DirectoryStore:
         self._stale = True
         self._listed_ns: dict[bytes, int] = {}
         self._patience: dict[bytes, float] = {}
+        self._sweeper = Sweeper(self.path)
         # the tasks it has claimed
         self._held: dict[bytes, int] = {}
 
@@ -87,16 +90,23 @@ class DirectoryStore:
         folder = self.path if priority is None else self.path + b"/" + priority
         path = folder + b"/" + names.new_name()
         try:
-            try:
-                write_whole(path, data, at, sync=self._sync)
-            except FileNotFoundError:
-                if priority is None:
-                    raise
-                make_folder(folder)
-                write_whole(path, data, at, sync=self._sync)
+            if UNIQUE in task_vars:
+                write = partial(self._write_new, path, data, at)
+                return put_unique(self.path, task_vars[UNIQUE], path, write)
+            self._write_new(path, data, at)
         except OSError as error:
             raise self._unavailable("write a task", error) from error
         return path
+
+    def _write_new(self, path: bytes, data: bytes, at: float | None) -> None:
+        try:
+            write_whole(path, data, at, sync=self._sync)
+        except FileNotFoundError:
+            folder = path.rpartition(b"/")[0]
+            if folder == self.path:
+                raise
+            make_folder(folder)
+            write_whole(path, data, at, sync=self._sync)
 
     # -- claim: one process, one thread --------------------------------------------------
 
@@ -108,7 +118,13 @@ class DirectoryStore:
         return task
 
     def settle(
-        self, task: Task, outcome: Outcome, *, at: float | None = None, error: str = ""
+        self,
+        task: Task,
+        outcome: Outcome,
+        *,
+        at: float | None = None,
+        error: str = "",
+        result: Result | None = None,
     ) -> None:
         """Unlink, rewrite or keep the file, then let go of its lock."""
         fd = self._held.pop(task.path, None)
@@ -117,8 +133,11 @@ class DirectoryStore:
         name = self._relative(task.path)
         try:
             if outcome is Outcome.OK:
+                if result is not None:
+                    keep(self.path, task.name, result)
                 os.unlink(task.path)
                 self._index.forget(name)
+                self._release(task)
             else:
                 self._index.add(name, at or 0.0)
                 self._keep(fd, task, outcome, at, error)
@@ -136,8 +155,33 @@ class DirectoryStore:
             return
         try:
             self._lay_among_the_dead(fd, self._relative(task.path), reason)
+            self._release(task)
         finally:
             os.close(fd)
+
+    def park(self, task: Task) -> None:
+        """Leave the file as if nobody had looked; the index keeps the name aside."""
+        fd = self._held.pop(task.path, None)
+        if fd is None:
+            return
+        try:
+            os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR)
+        except OSError as trouble:
+            raise self._unavailable(f"put task {task.name!r} back", trouble) from trouble
+        finally:
+            unlock(fd)
+            os.close(fd)
+
+    def unpark(self, path: bytes) -> None:
+        """Have its file looked at by the next claim."""
+        self._index.add(self._relative(path))
+
+    def sweep(self, now: float) -> float:
+        """See Store: the results in `done/` and the keys in `unique/`."""
+        try:
+            return self._sweeper.sweep(now)
+        except OSError as error:
+            raise self._unavailable("remove what has had its time", error) from error
 
     def next_due(self) -> float | None:
         """See Store; before the first look at the directory the answer is "now"."""
@@ -237,7 +281,7 @@ class DirectoryStore:
         status = os.fstat(fd)
         if status.st_nlink == 0:  # done, or rewritten, between our open and our lock
             self._index.add(name)
-        elif status.st_mode & 0o777 == _BURIED and not is_at(path, status):
+        elif status.st_mode & 0o777 == BURIED and not is_at(path, status):
             self._forget(name)
         elif status.st_mtime > now:
             self._patience.pop(name, None)
@@ -295,6 +339,10 @@ class DirectoryStore:
         finally:
             unlock(fd)
 
+    def _release(self, task: Task) -> None:
+        if UNIQUE in task.notes:
+            release(self.path, task.notes[UNIQUE], task.path)
+
     def _rewrite(self, task: Task, at: float | None, attempts: int, error: str) -> None:
         """Replace the task's file by one that counts these attempts."""
         os.stat(task.path)  # removed while it ran: it shall not come back
@@ -307,7 +355,7 @@ class DirectoryStore:
         try:
             make_folder(dead)
             write_whole(grave + b".reason", reason.encode("utf-8", "backslashreplace") + b"\n")
-            os.fchmod(fd, _BURIED)
+            os.fchmod(fd, BURIED)
             os.rename(self.path + b"/" + name, grave)
         except FileNotFoundError:
             pass  # someone removed the task: it needs no grave

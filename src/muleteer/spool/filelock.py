@@ -17,9 +17,10 @@ import sys
 from struct import Struct
 from typing import Final
 
-__all__ = ["holder", "is_locked", "try_lock", "unlock"]
+__all__ = ["holder", "is_locked", "lock", "try_lock", "unlock"]
 
 _SET_OWN: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)
+_SET_OWN_WHEN_FREE: Final[int | None] = getattr(fcntl, "F_OFD_SETLKW", None)
 
 # The kernel's `struct flock`; start and length 0 are the whole file.
 if sys.platform == "linux":
@@ -47,6 +48,14 @@ def try_lock(fd: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def lock(fd: int) -> None:
+    """Lock the file; blocks while another holds it."""
+    if _SET_OWN_WHEN_FREE is None:
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+    else:
+        fcntl.fcntl(fd, _SET_OWN_WHEN_FREE, _WRITE_LOCK)
 
 
 def unlock(fd: int) -> None:

@@ -12,7 +12,6 @@ Rules
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import time
@@ -23,15 +22,15 @@ from typing import Any, Final
 
 from muleteer.errors import Malformed, StoreUnavailable
 from muleteer.spool import names, notes
-from muleteer.spool.directory import DEAD, RUN_BEGUN
-from muleteer.spool.filelock import holder
+from muleteer.spool.directory import DEAD
 from muleteer.spool.files import read_whole
+from muleteer.spool.marks import RUN_BEGUN, is_running
+from muleteer.spool.results import DONE, result_in
 from muleteer.spool.store import Task
 from muleteer.wire.packet import decode_vars
 from muleteer.wire.spoolfile import HEADER_BYTES, MODIFIER, decode_task
 
 __all__ = [
-    "DONE",
     "OUTCOMES",
     "QUEUED",
     "REASON",
@@ -40,14 +39,13 @@ __all__ = [
     "Status",
     "content_of",
     "find",
-    "is_running",
+    "function_of",
     "unavailable",
     "status",
     "status_of",
     "walk",
 ]
 
-DONE: Final = b"done"
 REASON: Final = b".reason"
 _HEAD_BYTES: Final = 4096
 _OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -230,7 +228,10 @@ def _found(
 
 
 def status_of(found: Found, now: float | None = None) -> Status:
-    """What one file tells; State.GONE when it ended since it was found."""
+    """What one file tells; State.GONE when it ended since it was found, or had its time."""
+    now = time.time() if now is None else now
+    if found.folder == DONE and found.info.st_mtime <= now:
+        return Status(found.path, State.GONE)
     try:
         fd = os.open(found.file, _OPEN)
     except FileNotFoundError:
@@ -240,7 +241,7 @@ def status_of(found: Found, now: float | None = None) -> Status:
     try:
         if found.folder == DONE:
             return _status_done(found, read_whole(fd, found.info.st_size))
-        return _status_of_open(found, fd, time.time() if now is None else now)
+        return _status_of_open(found, fd, now)
     except OSError as error:
         return _unreadable(found, error.strerror or str(error))
     finally:
@@ -271,16 +272,6 @@ def _status_of_open(found: Found, fd: int, now: float) -> Status:
         last_error=reason or error or _text(task_vars, notes.LAST_ERROR),
         size_bytes=info.st_size,
     )
-
-
-def is_running(fd: int, info: os.stat_result) -> bool:
-    """Whether a process has this file's task in hand.
-
-    One of our spoolers that only looks when the task is due locks it, too, but marks no run;
-    uWSGI's marks none at all, and its locks have a pid.
-    """
-    pid = holder(fd)
-    return pid is not None and (pid > 0 or bool(info.st_mode & RUN_BEGUN))
 
 
 def function_of(task_vars: Mapping[bytes, bytes]) -> str:
@@ -323,23 +314,24 @@ def _head(fd: int, size: int) -> tuple[Mapping[bytes, bytes], str]:
 
 
 def _status_done(found: Found, data: bytes) -> Status:
-    """What was written down at the end of a run; see results.py."""
+    """What was written down at the end of its run."""
     try:
-        told = json.loads(data)
-        return Status(
-            found.path,
-            State.DONE,
-            str(told["function"]),
-            queued_at=float(told["queued_at"]),
-            started_at=float(told["started_at"]),
-            ended_at=float(told["ended_at"]),
-            seconds=float(told["seconds"]),
-            attempts=int(told["attempts"]),
-            result=told.get("result"),
-            size_bytes=len(data),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        return _unreadable(found, f"its result cannot be read: {error}")
+        result = result_in(data)
+    except Malformed as error:
+        return _unreadable(found, str(error))
+    return Status(
+        found.path,
+        State.DONE,
+        result.function,
+        queued_at=result.queued_at,
+        started_at=result.started_at,
+        ended_at=result.ended_at,
+        seconds=result.seconds,
+        attempts=result.attempts,
+        last_error=result.error,
+        result=result.value,
+        size_bytes=len(data),
+    )
 
 
 def _unreadable(found: Found, why: str) -> Status:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from muleteer.spool.notes import task_in
-from muleteer.spool.store import Outcome, Task, with_specials
+from muleteer.spool.store import UNIQUE, Outcome, Result, Task, with_specials
 from muleteer.wire.spoolfile import encode_task
 
 __all__ = ["MemoryStore"]
@@ -24,6 +24,7 @@ class _Entry:
     rank: tuple[int, int]
     due: float = 0.0
     claimed: bool = False
+    parked: bool = False
 
 
 class MemoryStore:
@@ -34,6 +35,7 @@ class MemoryStore:
         self._numbers = itertools.count(1)
         self._entries: dict[bytes, _Entry] = {}
         self.dead: dict[bytes, tuple[Task, str]] = {}
+        self.done: dict[bytes, Result] = {}
 
     def put(
         self,
@@ -45,6 +47,8 @@ class MemoryStore:
     ) -> bytes:
         task_vars, at, priority = with_specials(task_vars, at, priority)
         data = encode_task(task_vars, body)  # refuses what a file would refuse
+        if (waiting := self._waiting(task_vars.get(UNIQUE))) is not None:
+            return waiting
         number = next(self._numbers)
         path = b"/".join(filter(None, (b"memory:", priority, b"%d" % number)))
         task = task_in(path, data, self._clock())
@@ -53,7 +57,7 @@ class MemoryStore:
         return path
 
     def claim(self, now: float) -> Task | None:
-        due = [e for e in self._entries.values() if not e.claimed and e.due <= now]
+        due = [e for e in self._entries.values() if not (e.claimed or e.parked) and e.due <= now]
         if not due:
             return None
         first = min(due, key=lambda entry: entry.rank)
@@ -61,10 +65,20 @@ class MemoryStore:
         return first.task
 
     def settle(
-        self, task: Task, outcome: Outcome, *, at: float | None = None, error: str = ""
+        self,
+        task: Task,
+        outcome: Outcome,
+        *,
+        at: float | None = None,
+        error: str = "",
+        result: Result | None = None,
     ) -> None:
         entry = self._end_claim(task)
-        if entry is None or outcome is Outcome.OK:
+        if entry is None:
+            return
+        if outcome is Outcome.OK:
+            if result is not None:
+                self.done[task.path] = result
             return
         task = replace(task, died=False)
         if outcome is Outcome.RETRY:
@@ -77,8 +91,22 @@ class MemoryStore:
         if self._end_claim(task) is not None:
             self.dead[task.path] = (task, reason)
 
+    def park(self, task: Task) -> None:
+        entry = self._end_claim(task)
+        if entry is not None:
+            self._entries[task.path] = replace(entry, claimed=False, parked=True)
+
+    def unpark(self, path: bytes) -> None:
+        if path in self._entries:
+            self._entries[path].parked = False
+
+    def sweep(self, now: float) -> float:
+        self.done = {path: kept for path, kept in self.done.items() if kept.keep_until > now}
+        return 60.0
+
     def next_due(self) -> float | None:
-        return min((e.due for e in self._entries.values() if not e.claimed), default=None)
+        free = (e.due for e in self._entries.values() if not (e.claimed or e.parked))
+        return min(free, default=None)
 
     def fileno(self) -> int | None:
         return None
@@ -100,6 +128,15 @@ class MemoryStore:
         for entry in self._entries.values():
             if entry.claimed:
                 entry.claimed, entry.task = False, replace(entry.task, died=True)
+
+    def _waiting(self, key: bytes | None) -> bytes | None:
+        """The path of the task that has the key and does not run."""
+        having = (
+            path
+            for path, entry in self._entries.items()
+            if entry.task.notes.get(UNIQUE) == key and not entry.claimed
+        )
+        return None if key is None else next(having, None)
 
     def _end_claim(self, task: Task) -> _Entry | None:
         entry = self._entries.get(task.path)

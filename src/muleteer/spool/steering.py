@@ -27,7 +27,8 @@ from muleteer.spool import notes
 from muleteer.spool.directory import DEAD
 from muleteer.spool.filelock import try_lock, unlock
 from muleteer.spool.files import is_at, make_folder, read_whole, write_whole
-from muleteer.spool.looking import DONE, REASON, Found, find, unavailable
+from muleteer.spool.looking import REASON, Found, find, unavailable
+from muleteer.spool.results import DONE
 from muleteer.spool.store import Task
 
 __all__ = ["Change", "cancel", "move", "remove", "retry"]

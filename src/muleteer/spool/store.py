@@ -17,10 +17,22 @@ from typing import Any, Final, Protocol
 
 from muleteer.errors import BadTask
 
-__all__ = ["LATEST", "Outcome", "Seen", "Store", "Task", "with_specials"]
+__all__ = [
+    "LATEST",
+    "UNIQUE",
+    "Outcome",
+    "Result",
+    "Seen",
+    "Store",
+    "Task",
+    "with_specials",
+]
 
 LATEST: Final = 253402300800.0
 """The end of the year 9999: no task may be due later."""
+
+UNIQUE: Final = b"muleteer_unique"
+"""The var that holds the key of a unique task."""
 
 _LONGEST_PRIORITY: Final = 9
 
@@ -120,6 +132,24 @@ class Task:
         return seen
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is kept of a task that ended well; times are Unix seconds."""
+
+    keep_until: float
+    function: str = ""
+    queued_at: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    seconds: float = 0.0
+    attempts: int = 0
+    """Failed runs before the one that ended it."""
+    value: Any = None
+    """What the function returned, if JSON can say it."""
+    error: str = ""
+    """Why the task was dropped, or why its value is not kept."""
+
+
 class Store(Protocol):
     """A place for tasks.
 
@@ -140,6 +170,10 @@ class Store(Protocol):
         Atomic. May block for as long as the disk does. BadTask names what cannot be kept.
         `at` (wall time) and `priority` are also read from the vars of those names;
         the argument wins and replaces the var.
+
+        The var UNIQUE is a key: while a task that has it is kept and does not run,
+        another `put` with the same key keeps nothing and returns that task's path, whatever
+        the rest of it says.
         """
 
     def claim(self, now: float) -> Task | None:
@@ -152,13 +186,19 @@ class Store(Protocol):
         """
 
     def settle(
-        self, task: Task, outcome: Outcome, *, at: float | None = None, error: str = ""
+        self,
+        task: Task,
+        outcome: Outcome,
+        *,
+        at: float | None = None,
+        error: str = "",
+        result: Result | None = None,
     ) -> None:
         """End a claim: OK removes the task, RETRY counts an attempt, ROUND forgets those before.
 
         IGNORE changes nothing. Atomic. A second call for the same claim does nothing. What is
         kept is due again `at` (wall time), at once when None. `error` is kept with
-        a RETRY as the `last_error`.
+        a RETRY as the `last_error`. With an OK a `result` is kept, until its own time.
         """
 
     def bury(self, task: Task, reason: str) -> None:
@@ -166,6 +206,18 @@ class Store(Protocol):
 
         It is not claimed again; a person may look at it and bring it back. Once, as `settle`.
         """
+
+    def park(self, task: Task) -> None:
+        """End a claim as if it had not been: nothing is counted. Once, as `settle`.
+
+        This object does not claim the task again before `unpark(its path)`; others may, at once.
+        """
+
+    def unpark(self, path: bytes) -> None:
+        """Let a parked task be claimed again; one that is gone by now is nothing to claim."""
+
+    def sweep(self, now: float) -> float:
+        """Go on removing what has had its time, for a moment; the seconds until the next call."""
 
     def next_due(self) -> float | None:
         """The wall time from which `claim` may have something; None: only after an arrival."""

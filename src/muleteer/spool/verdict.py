@@ -77,6 +77,8 @@ class Run:
     """The wait in seconds that `Retry(after=...)` asked for."""
     most_retries: float = inf
     """What this very failure deserves at most, whatever the policy: no code comes from waiting."""
+    value: Any = None
+    """What the function returned, if that is to be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
