@@ -81,6 +81,15 @@ def spooler_created(path: str) -> None:
     log.info("created the spool directory %s", path)
 
 
+def spooler_open(path: str, who: str, way_out: str) -> None:
+    log.warning(
+        "%s may write to the spool directory %s, and so run code as this server; %s it",
+        who,
+        path,
+        way_out,
+    )
+
+
 def nothing_listens() -> None:
     log.warning("no socket is configured: no worker serves; spoolers, timers and crons run")
 
@@ -379,8 +388,12 @@ def task_buried(name: str, why: str) -> None:
     log.error("task %s is dead: %s; moved to the dead/ directory", name, why)
 
 
-def task_unreadable(name: str, why: str) -> None:
-    log.warning("task %s cannot be read (%s): left where it is, for whoever can", name, why)
+def result_lost(name: str, why: str) -> None:
+    log.error("the result of task %s cannot be kept: %s", name, why)
+
+
+def task_stuck(name: str, why: str) -> None:
+    log.warning("task %s cannot be taken (%s): left where it is, looked at now and then", name, why)
 
 
 def store_unavailable(why: str, seconds: float) -> None:

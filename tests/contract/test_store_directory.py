@@ -590,26 +590,6 @@ def _forked(work: Callable[[], object]) -> int:
     return -code
 
 
-def test_a_writer_killed_at_any_call_leaves_no_half_task(
-    store: DirectoryStore, path: bytes
-) -> None:
-    """SIGKILL before each of the calls that make a task: there is none, or a whole one."""
-    calls = ["open", "write", "utime", "rename", "close"]
-    for call in calls:
-        real = getattr(os, call)
-
-        def die_before(*args: Any, **kwargs: Any) -> None:
-            os.kill(os.getpid(), unix_signals.SIGKILL)
-
-        def write(call: str = call, die: Callable[..., None] = die_before) -> None:
-            setattr(os, call, die)
-            DirectoryStore(path).put({b"n": b"1"}, at=1_000_000_000)
-
-        assert _forked(write) == unix_signals.SIGKILL
-        assert getattr(os, call) is real
-        assert _drain(store) == ([b"1"] if call == "close" else [])
-
-
 def test_drafts_of_dead_writers_are_swept(
     open_store: Callable[..., DirectoryStore], path: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import ctypes
 import os
 import platform
 import resource
+import stat
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -134,6 +135,15 @@ def _check_spoolers(settings: Settings) -> None:
             _create_spooler(path, where)
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             raise StartError(f"{where}: this user may not read and write there; chown or chmod it")
+        _warn_of_strangers(path, os.stat(path))
+
+
+def _warn_of_strangers(path: str, status: os.stat_result) -> None:
+    """Say who else may put tasks here: pickled arguments are code, run as this user."""
+    if status.st_mode & stat.S_IWOTH:
+        journal.spooler_open(path, "every user of this machine", "chmod o-w")
+    if status.st_uid not in (0, os.geteuid()):
+        journal.spooler_open(path, f"its owner, user {status.st_uid}", "chown")
 
 
 def _create_spooler(path: str, where: str) -> None:

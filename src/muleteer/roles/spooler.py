@@ -62,6 +62,7 @@ class Spooler(Role):
         self._bell = self.switchboard.spooler_bells[self.directory]
         self._task_run = TaskRun()
         self._slots = Slots(os.fsencode(self.settings.spooler[0]))
+        self._is_home = False
 
     def _own_directory(self) -> str:
         per_directory = self.settings.spooler_processes
@@ -71,7 +72,7 @@ class Spooler(Role):
         """Go to the directory and listen to its bell, its arrivals, and to signals."""
         self._nice()
         unix_signals.signal(unix_signals.SIGQUIT, self._task_run.interrupt)
-        os.chdir(self.settings.spooler_chdir or self.directory)
+        self._go_home()
         self.loop.watch(self._bell.read_fd, self._rung, exclusive=True)
         arrivals = self.store.fileno()
         if arrivals is not None:
@@ -83,6 +84,15 @@ class Spooler(Role):
             os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
         except OSError:
             pass  # a container may forbid it; the work is done all the same
+
+    def _go_home(self) -> None:
+        """Work in the directory; where it is gone, as soon as it is back."""
+        try:
+            os.chdir(self.settings.spooler_chdir or self.directory)
+            self._is_home = True
+        except OSError as error:
+            self._is_home = False
+            journal.store_unavailable(f"{self.directory}: {error.strerror}", self._frequency)
 
     def retire(self) -> None:
         """Claim nothing more and leave the signals to others."""
@@ -110,6 +120,7 @@ class Spooler(Role):
             task = self.store.claim(time.time())
         except StoreUnavailable as error:
             journal.store_unavailable(str(error), self._frequency)
+            self._is_home = False  # the directory may have been made anew
             self.loop.turn(self._frequency)
             return
         self.row.note_backlog(self.store.backlog())
@@ -153,6 +164,7 @@ class Spooler(Role):
             self.store.rescan()
         except StoreUnavailable as error:
             journal.store_unavailable(str(error), self._frequency)
+            self._is_home = False
 
     _scanned_at = 0.0
 
@@ -206,6 +218,8 @@ class Spooler(Role):
         """Run one task under its deadline and do with it what the verdict says."""
         began = (time.time(), time.monotonic()) if "keep_result" in wishes else None
         leaving: SystemExit | None = None
+        if not self._is_home:
+            self._go_home()
         self.runtime.begin(self._limit(wishes), doing=task.name)
         try:
             run = DIED if task.died else self._timed(hook, seen, task)

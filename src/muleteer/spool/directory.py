@@ -11,7 +11,10 @@ Rules
    that it has no name any more (st_nlink 0).
 3. The modification time is when the task is due, uWSGI's way of `at`.
 4. The owner's execute bit says "a run has begun"; found by a claimer it means that the process of
-   that run died. Read-only says "on its way to the dead".
+   that run died. Read-only says "among the dead" to one who has had it open since before.
+5. The group's execute bit says "ended well, but could not be removed": it is removed as soon as
+   that is possible, and not run again. (Where not even the bit can be set, we remember it.)
+6. Trouble with one file costs that file's task only; trouble with all of them is StoreUnavailable.
 """
 
 from __future__ import annotations
@@ -21,27 +24,40 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from muleteer import journal
 from muleteer.errors import Malformed, StoreUnavailable, Truncated
-from muleteer.spool import names, notes
+from muleteer.spool import graves, names, notes
 from muleteer.spool.arrivals import Arrival, Arrivals
 from muleteer.spool.filelock import is_locked, try_lock, unlock
-from muleteer.spool.files import is_at, make_folder, read_whole, sweep_draft, write_whole
+from muleteer.spool.files import (
+    is_at,
+    make_folder,
+    read_whole,
+    sweep_draft,
+    sync_folder,
+    write_whole,
+)
 from muleteer.spool.index import Index
-from muleteer.spool.marks import BURIED, RUN_BEGUN
+from muleteer.spool.marks import BURIED, ENDED, RUN_BEGUN
 from muleteer.spool.results import keep
 from muleteer.spool.store import UNIQUE, Outcome, Result, Task, with_specials
 from muleteer.spool.sweeping import Sweeper
 from muleteer.spool.unique import put_unique, release
 from muleteer.wire.spoolfile import encode_task
 
-__all__ = ["DEAD", "DirectoryStore"]
+__all__ = ["DirectoryStore"]
 
-DEAD: Final = b"dead"
+
+_EVERYONES: Final = (
+    *(errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE),
+    *(errno.ENOLCK, errno.ENOMEM),
+)
+"""Trouble that every file of the directory would have, too."""
 
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 """What opening a symbolic link, a directory or a socket gives; uWSGI passes those over, too."""
@@ -64,15 +80,18 @@ class DirectoryStore:
         self.path = os.path.abspath(path)
         self._ordered = ordered
         self._sync = sync
+        self._synced = {self.path}
         # this consumer; nothing is opened before the first claim
         self._arrivals: Arrivals | None = None
         self._index = Index()
         self._stale = True
+        self._place = (0, 0)
         self._listed_ns: dict[bytes, int] = {}
         self._patience: dict[bytes, float] = {}
         self._sweeper = Sweeper(self.path)
         # the tasks it has claimed
         self._held: dict[bytes, int] = {}
+        self._ended: set[bytes] = set()
 
     # -- enqueue: any process, any thread ------------------------------------------------
 
@@ -99,14 +118,29 @@ class DirectoryStore:
         return path
 
     def _write_new(self, path: bytes, data: bytes, at: float | None) -> None:
+        folder = path.rpartition(b"/")[0]
         try:
             write_whole(path, data, at, sync=self._sync)
         except FileNotFoundError:
-            folder = path.rpartition(b"/")[0]
             if folder == self.path:
                 raise
             make_folder(folder)
+            self._synced.discard(folder)
             write_whole(path, data, at, sync=self._sync)
+        if self._sync:
+            self._sync_new(folder, path)
+
+    def _sync_new(self, folder: bytes, path: bytes) -> None:
+        """Have the name of a new task on the disk, and that of its directory; else no task."""
+        try:
+            sync_folder(folder)
+            if folder not in self._synced:  # whoever made it may not have come to it
+                sync_folder(self.path)
+                self._synced.add(folder)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(path)
+            raise
 
     # -- claim: one process, one thread --------------------------------------------------
 
@@ -133,10 +167,8 @@ class DirectoryStore:
         name = self._relative(task.path)
         try:
             if outcome is Outcome.OK:
-                if result is not None:
-                    keep(self.path, task.name, result)
-                os.unlink(task.path)
-                self._index.forget(name)
+                self._keep_result(task, result)
+                self._remove(fd, task.path, name)
                 self._release(task)
             else:
                 self._index.add(name, at or 0.0)
@@ -153,11 +185,16 @@ class DirectoryStore:
         fd = self._held.pop(task.path, None)
         if fd is None:
             return
+        name = self._relative(task.path)
+        self._index.add(name, time.time() + _LAST_PATIENCE_S)
         try:
-            self._lay_among_the_dead(fd, self._relative(task.path), reason)
+            graves.lay(self.path, name, fd, reason)
             self._release(task)
+        except OSError as error:
+            raise self._unavailable(f"move {os.fsdecode(name)} to dead/", error) from error
         finally:
             os.close(fd)
+        self._index.forget(name)
 
     def park(self, task: Task) -> None:
         """Leave the file as if nobody had looked; the index keeps the name aside."""
@@ -192,7 +229,11 @@ class DirectoryStore:
         return self._ear().fd
 
     def rescan(self) -> None:
-        """Take in what inotify told; without it, list the directory if it has changed."""
+        """Take in what inotify told; without it, list the directory if it has changed.
+
+        A directory that a process works in may be deleted and made anew without a word.
+        """
+        self._stale = self._stale or self._was_replaced()
         self._hear()
 
     def close(self) -> None:
@@ -245,8 +286,11 @@ class DirectoryStore:
                 self._forget(name)
                 continue
             except OSError as error:
-                self._index.add(name, now + _LAST_PATIENCE_S)
-                raise self._unavailable(f"claim {name!r}", error) from error
+                if error.errno in _EVERYONES:
+                    self._index.add(name)
+                    raise self._unavailable(f"claim {os.fsdecode(name)}", error) from error
+                self._postpone(name, now, error)
+                continue
             if task is not None:
                 return task
         return None
@@ -256,9 +300,6 @@ class DirectoryStore:
         path = self.path + b"/" + name
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except PermissionError as error:
-            self._postpone(name, now, error)
-            return None
         except OSError as error:
             if error.errno not in _NO_FILE:
                 raise
@@ -283,6 +324,10 @@ class DirectoryStore:
             self._index.add(name)
         elif status.st_mode & 0o777 == BURIED and not is_at(path, status):
             self._forget(name)
+        elif status.st_mode & ENDED or name in self._ended:
+            os.unlink(path)
+            self._ended.discard(name)
+            self._forget(name)
         elif status.st_mtime > now:
             self._patience.pop(name, None)
             self._index.add(name, status.st_mtime)
@@ -303,19 +348,20 @@ class DirectoryStore:
             if isinstance(error, Truncated) and now - status.st_mtime < _HALF_WRITTEN_S:
                 self._postpone(name, now)  # uWSGI's writers open first and lock later
             else:
+                graves.lay(self.path, name, fd, str(error))
                 journal.task_buried(os.fsdecode(name), str(error))
-                self._lay_among_the_dead(fd, name, str(error))
+                self._forget(name)
             return None
+        died = bool(status.st_mode & RUN_BEGUN)
+        if not died:
+            _mark_run(fd, status)
         self._patience.pop(name, None)
-        if status.st_mode & RUN_BEGUN:
-            return replace(task, died=True)
-        _mark_run(fd, status)
-        return task
+        return replace(task, died=True) if died else task
 
     def _postpone(self, name: bytes, now: float, trouble: OSError | None = None) -> None:
         """Look again soon, then less and less often: its holder may die without a word."""
         if trouble is not None and name not in self._patience:
-            journal.task_unreadable(os.fsdecode(name), trouble.strerror or str(trouble))
+            journal.task_stuck(os.fsdecode(name), trouble.strerror or str(trouble))
         patience = self._patience.get(name, _FIRST_PATIENCE_S)
         self._patience[name] = min(patience * 2, _LAST_PATIENCE_S)
         self._index.add(name, now + patience)
@@ -326,16 +372,42 @@ class DirectoryStore:
 
     # -- the end of a claim --------------------------------------------------------------
 
-    def _keep(self, fd: int, task: Task, outcome: Outcome, at: float | None, error: str) -> None:
-        """Leave the file as it was, due `at`; then, disk permitting, the one that counts."""
+    def _keep_result(self, task: Task, result: Result | None) -> None:
+        """Write the result down before the task goes; a full disk loses the result, not the end."""
+        if result is None:
+            return
         try:
-            os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR)
-            if at is not None:
-                os.utime(fd, (at, at))
-            if outcome is Outcome.RETRY:
-                self._rewrite(task, at, task.attempts + 1, error)
-            elif outcome is Outcome.ROUND and task.attempts:
-                self._rewrite(task, at, 0, "")
+            keep(self.path, task.name, result)
+        except OSError as error:
+            journal.result_lost(task.label, error.strerror or str(error))
+
+    def _remove(self, fd: int, path: bytes, name: bytes) -> None:
+        """Unlink the file of a task that ended well, or mark it so that it does not run again."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            self._index.add(name, time.time() + _LAST_PATIENCE_S)
+            self._ended.add(name)
+            with suppress(OSError):
+                os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR | ENDED)
+            raise
+        self._index.forget(name)
+
+    def _keep(self, fd: int, task: Task, outcome: Outcome, at: float | None, error: str) -> None:
+        """Give the task the file that counts; without room for it, the old one waits till `at`."""
+        attempts = task.attempts + 1 if outcome is Outcome.RETRY else 0
+        try:
+            if outcome is not Outcome.IGNORE and attempts != task.attempts:
+                self._rewrite(task, at, attempts, error)
+            else:
+                _give_back(fd, at)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            _give_back(fd, at)
+            raise
         finally:
             unlock(fd)
 
@@ -347,21 +419,8 @@ class DirectoryStore:
         """Replace the task's file by one that counts these attempts."""
         os.stat(task.path)  # removed while it ran: it shall not come back
         write_whole(task.path, notes.bytes_of(task, attempts, error), at, sync=self._sync)
-
-    def _lay_among_the_dead(self, fd: int, name: bytes, reason: str) -> None:
-        """Move the file, its reason first; one who has it open sees it read-only and lets go."""
-        dead = self.path + b"/" + DEAD
-        grave = dead + b"/" + name.rpartition(b"/")[2]
-        try:
-            make_folder(dead)
-            write_whole(grave + b".reason", reason.encode("utf-8", "backslashreplace") + b"\n")
-            os.fchmod(fd, BURIED)
-            os.rename(self.path + b"/" + name, grave)
-        except FileNotFoundError:
-            pass  # someone removed the task: it needs no grave
-        except OSError as error:
-            raise self._unavailable(f"move {name!r} to dead/", error) from error
-        self._forget(name)
+        if self._sync:
+            sync_folder(task.path.rpartition(b"/")[0])
 
     # -- what is there -------------------------------------------------------------------
 
@@ -413,7 +472,18 @@ class DirectoryStore:
         """Before it is listed, so that nothing falls between."""
         if not self._ear().watch(folder, path):
             self._ear().close()  # no more watches for this user: compare times instead
-        self._listed_ns[folder] = os.stat(path).st_mtime_ns
+        status = os.stat(path)
+        self._listed_ns[folder] = status.st_mtime_ns
+        if not folder:
+            self._place = (status.st_dev, status.st_ino)
+
+    def _was_replaced(self) -> bool:
+        """Whether there is another directory, or none, where the listed one was."""
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) != self._place
 
     def _has_changed(self) -> bool:
         """Whether a directory was modified since it was listed, or too lately to tell."""
@@ -477,3 +547,10 @@ def _mark_run(fd: int, status: os.stat_result) -> None:
         os.fchmod(fd, stat.S_IMODE(status.st_mode) | RUN_BEGUN)
     except PermissionError:
         pass  # another user's file: it runs all the same, only a crash would go uncounted
+
+
+def _give_back(fd: int, at: float | None) -> None:
+    """Have the file as it was before the run, due `at`."""
+    os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR)
+    if at is not None:
+        os.utime(fd, (at, at))

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Final
 
 from muleteer.spool import names
 
-__all__ = ["is_at", "make_folder", "read_whole", "sweep_draft", "write_whole"]
+__all__ = ["is_at", "make_folder", "read_whole", "sweep_draft", "sync_folder", "write_whole"]
 
 _DRAFT_AGE_S: Final = 3600.0
 
 
 def write_whole(path: bytes, data: bytes, at: float | None = None, *, sync: bool = False) -> None:
     """Give `path` a file with all of `data`, or leave things as they were. Atomic.
+
+    With `sync` its content is on the disk before it has its name; the name is there only after
+    `sync_folder`.
 
     A hidden draft and a rename. O_TMPFILE and a link would be as fast and leave no drafts of dead
     writers, but inotify could not tell such a file from one that a `cp` has only begun.
@@ -35,12 +39,11 @@ def write_whole(path: bytes, data: bytes, at: float | None = None, *, sync: bool
             os.fsync(fd)
         os.rename(draft, path)
     except BaseException:
-        os.unlink(draft)
+        with suppress(FileNotFoundError):  # interrupted right after the rename: it is done
+            os.unlink(draft)
         raise
     finally:
         os.close(fd)
-    if sync:
-        _sync_folder(folder)
 
 
 def read_whole(fd: int, size: int) -> bytes:
@@ -82,7 +85,8 @@ def _write_all(fd: int, data: bytes) -> None:
         written += os.write(fd, memoryview(data)[written:])
 
 
-def _sync_folder(path: bytes) -> None:
+def sync_folder(path: bytes) -> None:
+    """Have the names in a directory on the disk, as they are now."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from muleteer.errors import Malformed, StoreUnavailable
 from muleteer.spool import names, notes
-from muleteer.spool.directory import DEAD
 from muleteer.spool.files import read_whole
+from muleteer.spool.graves import DEAD, REASON
 from muleteer.spool.marks import RUN_BEGUN, is_running
 from muleteer.spool.results import DONE, result_in
 from muleteer.spool.store import Task
@@ -33,7 +33,6 @@ from muleteer.wire.spoolfile import HEADER_BYTES, MODIFIER, decode_task
 __all__ = [
     "OUTCOMES",
     "QUEUED",
-    "REASON",
     "Found",
     "State",
     "Status",
@@ -46,7 +45,6 @@ __all__ = [
     "walk",
 ]
 
-REASON: Final = b".reason"
 _HEAD_BYTES: Final = 4096
 _OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 

@@ -12,13 +12,16 @@ from typing import Final
 
 from muleteer.spool.filelock import holder
 
-__all__ = ["BURIED", "RUN_BEGUN", "is_running"]
+__all__ = ["BURIED", "ENDED", "RUN_BEGUN", "is_running"]
 
 RUN_BEGUN: Final = stat.S_IXUSR
 """The owner's execute bit: a run has begun."""
 
-BURIED: Final = stat.S_IRUSR
-"""Read-only: on its way to the dead."""
+BURIED: Final = stat.S_IRUSR | stat.S_IXUSR
+"""Read-only, its run over: it is dead, says the file to one who has had it open since before."""
+
+ENDED: Final = stat.S_IXGRP
+"""The group's execute bit: it ended well and could not be removed; it is not to run again."""
 
 
 def is_running(fd: int, info: os.stat_result) -> bool:

@@ -24,10 +24,10 @@ from typing import Final
 
 from muleteer.errors import Malformed, SpoolError
 from muleteer.spool import notes
-from muleteer.spool.directory import DEAD
 from muleteer.spool.filelock import try_lock, unlock
 from muleteer.spool.files import is_at, make_folder, read_whole, write_whole
-from muleteer.spool.looking import REASON, Found, find, unavailable
+from muleteer.spool.graves import DEAD, REASON
+from muleteer.spool.looking import Found, find, unavailable
 from muleteer.spool.results import DONE
 from muleteer.spool.store import Task
 
