@@ -29,6 +29,12 @@ def tell(task):
     note("told", repr(eval(task["asked"])))
 
 @spool
+def count(task):
+    while uwsgi.total_requests() < int(task["up_to"]):
+        time.sleep(0.005)
+    note("counted", uwsgi.total_requests())
+
+@spool
 def lock_and_hold(task):
     uwsgi.lock(1)
     hold("locked")
@@ -90,17 +96,20 @@ def test_spooler_knows_itself_and_the_server(yard: Playground) -> None:
 
 
 def test_requests_are_counted_over_a_respawn(yard: Playground) -> None:
-    """`total_requests()` goes on where it was when a worker is killed; `request_id()` grows."""
+    """`total_requests()` goes on where it was when a worker is killed; `request_id()` grows.
+
+    A request is counted just after its client has the answer: the spooler tells when all are.
+    """
     for _ in range(10):
         yard.ask("None")
-    before = yard.ask("uwsgi.total_requests()")
-    assert before == 10
+    yard.ask("count.spool(up_to='11')")
+    yard.wait_for("counted 11")
     victims = yard.server.pids("worker")
     for pid in victims:
         os.kill(pid, unix_signals.SIGKILL)
     eventually(lambda: len(yard.server.pids("worker") - victims) == 2, within=10)
-    eventually(lambda: yard.server.get("/").status == 200)
-    assert yard.ask("uwsgi.total_requests()") == 12
+    yard.ask("count.spool(up_to='12')")
+    yard.wait_for("counted 12")
     ids = {yard.ask("(uwsgi.worker_id(), uwsgi.request_id())") for _ in range(5)}
     assert len(ids) == 5
 
