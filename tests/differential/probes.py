@@ -535,6 +535,22 @@ VIEWS.update({"/longest": longest, "/crash_and_stay": crash_and_stay})
 )
 """`harakiri` around calls that are too long, and around one that raises."""
 
+LISTENING = (
+    DECORATED
+    + r"""
+
+@d.mulefunc
+def called(word):
+    print("CALLED with", word, flush=True)
+
+
+@d.mulemsg(1)
+def heard(message):
+    print("CALLED as a message" if b"uwsgi_mulefunc" in message else message, flush=True)
+"""
+)
+"""A mule that listens by `mulemsg`, and a function that is called in any mule."""
+
 NOTE_IMPORT = """
 import builtins
 if not hasattr(builtins, "IMPORTED"):

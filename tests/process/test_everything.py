@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import signal as unix_signals
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -260,9 +261,19 @@ def test_unknown_button_is_not_found(site: Site) -> None:
         assert client.request("POST", "/do/signal/Nobody", body=b"").status == 404
 
 
+def test_a_reload_replaces_every_process(site: Site) -> None:
+    """SIGHUP, as the README says: all are born anew, while each request is answered."""
+    kinds = ("worker", "mule", "spooler", "gateway")
+    old = {one.pid for kind in kinds for one in site.server.children(kind)}
+    site.server.send(unix_signals.SIGHUP)
+    site.server.wait_for("chain reload done", within=30)
+    born = site.fired("postfork", times=12)
+    assert not old & {event.pid for event in born}
+    site.fired("timer", site.last())
+
+
 def test_nothing_goes_wrong_in_the_log(site: Site) -> None:
-    """Beside the harakiri, which is asked for, the log has no error and no traceback."""
-    wrong = (
-        r"Traceback|(ERROR|WARNING|CRITICAL): (?!HARAKIRI|worker \d \(pid: \d+\) (is killed|died))"
-    )
-    assert [found.string for found in site.server.log.find(wrong)] == []
+    """Beside the harakiri, which is asked for, the log has no complaint and no traceback."""
+    asked_for = r"HARAKIRI|worker \d \(pid: \d+\) (is killed|died)|running as root"
+    wrong = site.server.log.find(rf"Traceback|(ERROR|WARNING|CRITICAL): (?!{asked_for})")
+    assert [found.string for found in wrong] == []

@@ -382,6 +382,32 @@ def test_decorated_mule_bodies(start_server: StartServer) -> None:
     assert server.stop() == 0
 
 
+CALLED = (
+    APP.replace("import mulefunc", "import mulefunc, mulemsg, farm")
+    + """
+@mulemsg(1)
+def each(message):
+    print("each", message, uwsgi.mule_id(), flush=True)
+
+@farm("video")
+def for_farm(message):
+    print("for_farm", message, uwsgi.mule_id(), flush=True)
+"""
+)
+
+
+def test_mulefunc_runs_in_a_mule_that_takes_messages_itself(start_server: StartServer) -> None:
+    """A call to any mule, or to a farm, is made where `@mulemsg` or `@farm` listens."""
+    server = start_server(ini=INI + "mules = 2\nfarm = video:2\n", files={"app.py": CALLED})
+    ask(server, "/in_farm")
+    server.wait_for("in_farm y True in mule 2")
+    ask(server, "/add")
+    server.wait_for(r"add 3 in mule 1")
+    ask(server, "/msg?text=m&to=1")
+    server.wait_for("each b'm' 1")
+    assert len(server.log.find("each|for_farm")) == 1
+
+
 GETTING = """
 import time, uwsgi
 def run():

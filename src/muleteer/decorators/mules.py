@@ -169,8 +169,12 @@ def _listen_in_farm(name: str, function: Callable[[bytes], Any]) -> None:
 
 
 def _hand_over(message: bytes, function: Callable[[bytes], Any]) -> None:
-    """Run the function; under uWSGI its exception ends the listening for good."""
+    """Run the function, or the call that a `@mulefunc` sent to whichever mule listens.
+
+    uWSGI's own decorators hand the function the call's pickle, and its exception ends the listening
+    for good.
+    """
     try:
-        function(message)
+        _run_mule_message(function, message)
     except Exception:  # noqa: BLE001 - the application's own code
         log.exception("%s raised at a message; the next one is waited for", full_name(function))

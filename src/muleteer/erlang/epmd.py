@@ -43,7 +43,9 @@ def look_up(alive: str, host: str, *, port: int | None = None, timeout: float = 
                 raise NodeDown(f"epmd on {host} knows no node {alive}: it does not run there")
             return int.from_bytes(_receive(line, 2, deadline), "big")
     except OSError as error:
-        raise NodeDown(f"epmd on {host}:{port} does not answer: {_why(error)}") from None
+        raise NodeDown(
+            f"epmd on {host}:{port} does not answer: {_why(error)}; `epmd -daemon` starts one there"
+        ) from None
 
 
 class Registration:
@@ -80,7 +82,10 @@ class Registration:
                 said = ""
                 reason = "epmd ended; registering again when it is back"
             except OSError as error:
-                reason = f"epmd on port {self._port}: {_why(error)}; trying again"
+                reason = (
+                    f"epmd on port {self._port}: {_why(error)}; trying again: until it runs"
+                    " (`epmd -daemon`) no node finds us"
+                )
             self.registered.clear()
             if reason != said and not self._closed.is_set():
                 self._warn(f"Erlang node {self._alive}: {reason}")

@@ -229,7 +229,7 @@ class Master:
             journal.reload_done(self.roster.generation)
             self.roster.reloads.done += 1
         kinds = Counter(seat.kind for seat in self.roster.plan)
-        seats = [f"{count} {kind}s" for kind, count in kinds.items()]
+        seats = [f"{count} {kind}{'s' * (count != 1)}" for kind, count in kinds.items()]
         journal.server_ready(self.roster.generation, seats)
         self.roster.announced = self.roster.generation
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.differential.claims import EVERY_SIDE, Observe, Setup, Side, rows_of
 from tests.differential.looks import Endings, answer, evaluate, status_of, value
-from tests.differential.probes import DEADLINES, DECORATED, DECORATORS
+from tests.differential.probes import DEADLINES, DECORATED, DECORATORS, LISTENING
 from tests.differential.rows.signals import minute_is_young
 from tests.harness import Server
 
@@ -25,6 +25,7 @@ SETUP = Setup(
     when=minute_is_young,
 )
 DEADLINE = Setup(name="harakiri", app=DEADLINES, ini="processes = 2", sides=EVERY_SIDE)
+MULE = Setup(name="listening", app=LISTENING, ini="mules = 1", sides=EVERY_SIDE)
 BARE = Setup(name="no-spooler", app=DECORATED, sides=EVERY_SIDE)
 
 names = rows_of("Decorators: names", SETUP)
@@ -33,6 +34,7 @@ bare = rows_of("Decorators: spool, spoolraw, spoolforever", BARE)
 clock = rows_of("Decorators: signal, timer, rbtimer, cron", SETUP)
 forks = rows_of("Decorators: postfork", SETUP)
 calls = rows_of("Decorators: lock, thread", SETUP)
+mules = rows_of("Decorators: mulefunc, mulemsg", MULE)
 deadlines = rows_of("Decorators: harakiri", DEADLINE)
 
 EVERY_NAME = (
@@ -67,6 +69,12 @@ def _task(call: str) -> Observe:
         return ast.literal_eval(server.wait_for(rf"GOT {number} (.*)")[1])
 
     return look
+
+
+def _called(server: Server) -> object:
+    """What becomes of the call of a `@mulefunc`."""
+    evaluate(server, "called('one')")
+    return server.wait_for("CALLED (.*)")[1]
 
 
 def _undecodable(server: Server) -> object:
@@ -297,6 +305,12 @@ CLAIMS = [
         value("threaded(a=1) and 'started'"),
         differs="they are passed on",
         **by_decorators("started", "raises TypeError"),
+    ),
+    mules(
+        "a call to any mule, where `@mulemsg` listens",
+        _called,
+        differs="it is made; there its pickle is handed to the listening function",
+        **by_decorators("with one", "as a message"),
     ),
     deadlines("a call in time", value("long(0)")),
     deadlines("a call that is too long: its worker is killed, and replaced", _after_harakiri),
