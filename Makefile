@@ -41,7 +41,7 @@ define check_python
 "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,$(VERSIONED)-venv); }
 endef
 
-.PHONY: help demo demo-everything test test-unit lint format screenshots bench clean reference \
+.PHONY: help demo demo-everything test test-unit lint format screenshots bench fuzz clean reference \
 	nginx browser erlang
 
 help:
@@ -52,6 +52,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make screenshots  the pictures in docs/images, anew"
 	@echo "make format     let ruff lay out the code"
+	@echo "make fuzz       millions of broken inputs for every parser, FUZZ_SECONDS (60) for each"
 	@echo "make bench      how fast, beside uWSGI, gunicorn and granian"
 	@echo "make clean      remove everything that the above made"
 
@@ -84,8 +85,20 @@ bench: $(VENV)/.bench reference
 	$(BIN)/python -m benchmarks.http $(BENCH)
 	$(BIN)/python -m benchmarks.primitives $(BENCH_PRIMITIVES)
 
+FUZZ_SECONDS ?= 60
+FUZZED := http packet spoolfile term node call
+
+fuzz: $(VENV)/.test
+	@$(BIN)/$(PIP) --group fuzz
+	@for target in $(FUZZED); do \
+		echo "$$target"; \
+		$(BIN)/python -m tests.fuzz.campaign $$target $(FUZZ_SECONDS) $$RANDOM 2>.fuzz.log || { tail -40 .fuzz.log; exit 1; }; \
+		grep -a 'executed_units\|seed' .fuzz.log; \
+		$(BIN)/python -m tests.fuzz.campaign $$target keep 2>/dev/null; \
+	done
+
 clean:
-	rm -rf $(VENV) $(REFERENCE) $(DECORATORS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(REFERENCE) $(DECORATORS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz .fuzz.log
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf examples/videos/videos.sqlite3 examples/videos/mytasks/*
 	rm -rf examples/everything/{events.sqlite3*,watched.txt,spool/*}

@@ -43,6 +43,8 @@ class _Methods(dict[bytes, str]):
 
 
 _METHODS = _Methods()
+_DIGITS = 18
+"""No body is longer; Python refuses to read a number of thousands of digits, with a ValueError."""
 _CLOSED = Malformed("the connection is closed")
 _PROTOCOLS = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0"}
 
@@ -71,6 +73,13 @@ class _VariableNames(dict[bytes, "str | None"]):
 _VARIABLE_NAMES = _VariableNames()
 
 
+class _Deaf:
+    """A parser that reads nothing, as llhttp after a request that closes."""
+
+    def feed_data(self, _data: object, /) -> None:
+        """Nothing."""
+
+
 class RequestReader:
     """Reads one connection's requests.
 
@@ -96,7 +105,7 @@ class RequestReader:
         self._peer = peer
         self._limits = limits
         self._make_spill = make_spill
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._ready: list[Request] = []
         self.failure: WireError | None = None
         self.dropped: bytes | None = None
@@ -300,6 +309,8 @@ class RequestReader:
 
     def _check_length(self, length: str) -> None:
         self._framing = (self._variables, f"Content-Length: {length}")
+        if len(length) > _DIGITS:  # all zeros but the last few, or llhttp had refused it
+            self._refuse("the Content-Length is not a number of bytes")
         if self._limits.body and int(length) > self._limits.body:
             self._fail(body_too_large(self._limits))
             raise body_too_large(self._limits)
@@ -346,13 +357,20 @@ class RequestReader:
         request = self._ready[-1] if self._ready else None
         self._parser = httptools.HttpRequestParser(self)
         if request is None or self._framing is None or self._framing[0] is not request.variables:
+            if request is not None and not request.keep_alive:
+                self._parser = _Deaf()  # its client said that nothing follows
             return
         self._ready.pop()
-        head = f"POST / HTTP/1.1\r\nHost: _\r\n{self._framing[1]}\r\n\r\n"
+        connection = "keep-alive" if request.keep_alive else "close"
+        head = (
+            f"POST / HTTP/1.1\r\nHost: _\r\nConnection: {connection}\r\n{self._framing[1]}\r\n\r\n"
+        )
+        self._variables = self._template.copy()  # of a request that closes they are its own still
         self._parser.feed_data(head.encode("ascii"))
         self._variables = request.variables
         self._target = request.target.encode("latin-1")
         self._method, self._protocol = request.method, request.protocol
+        self._keep_alive = request.keep_alive
 
     def _refuse(self, message: str, status: int = 400) -> NoReturn:
         error = Malformed(message)

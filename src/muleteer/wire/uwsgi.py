@@ -22,6 +22,8 @@ __all__ = ["PacketReader"]
 
 _ALL = 1 << 62
 """Bytes of a task's body in memory: the store takes it whole."""
+_DIGITS = 18
+"""No body is longer; Python refuses to read a number of thousands of digits, with a ValueError."""
 _METHODS = frozenset({b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC", b"TRAC"})
 _WSGI, _WSGI_MANAGED = int(Modifier.WSGI), int(Modifier.WSGI_MANAGED)  # enums compare slowly
 
@@ -147,8 +149,8 @@ class PacketReader:
         return self._take_body(data) if data else None
 
     def _length(self, text: str) -> int:
-        if not (text.isascii() and text.isdigit()):
-            raise Malformed(f"CONTENT_LENGTH is not a number: {text[:20]!r}")
+        if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS:
+            raise Malformed(f"CONTENT_LENGTH is not a number of bytes: {text[:20]!r}")
         if self._limits.body and int(text) > self._limits.body:
             raise body_too_large(self._limits)
         return int(text)

@@ -80,6 +80,30 @@ def test_an_invalid_case_gives_its_status(name: str, cut: Cut) -> None:
     assert len(requests) == expected["requests_before"]
 
 
+def test_an_upgrade_that_closes_is_declined_with_its_body() -> None:
+    """The variables of such a request are its own still when the body's framing is told anew."""
+    head = b"POST / HTTP/1.0\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+    reader = new_reader()
+    (request,) = read(
+        reader,
+        by_byte(head + b"Content-Length: 3\r\n\r\nabcGET /second HTTP/1.0\r\nX-More: 1\r\n\r\n"),
+    )
+    assert (request.body, request.keep_alive, request.variables["HTTP_HOST"]) == (
+        b"abc",
+        False,
+        "a",
+    )
+    assert "HTTP_X_MORE" not in request.variables
+
+
+def test_a_length_of_thousands_of_digits_is_the_clients_fault() -> None:
+    """Python would not read the number, llhttp does: leading zeros are allowed."""
+    reader = new_reader(body=100)
+    reader.feed(b"POST / HTTP/1.1\r\n%bContent-Length: %b5\r\n\r\nabcde" % (HOST, b"0" * 5000))
+    assert reader.failure is not None
+    assert reader.failure.status == 400
+
+
 def test_every_request_has_the_fixed_variables_and_its_peer() -> None:
     """The template and the peer's address are in each request, and no request shares them."""
     first, second = new_reader().feed(b"GET / HTTP/1.1\r\n%b\r\n" % HOST * 2)
