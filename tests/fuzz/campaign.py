@@ -12,26 +12,28 @@ Runs in: a process of its own; atheris instruments what is imported under it.
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import atheris
 
 with atheris.instrument_imports(include=["muleteer"]):
     from tests.fuzz.seeds import CORPUS, seeds
-    from tests.fuzz.targets import TARGETS
+    from tests.fuzz.targets import TARGETS, Target
+
+Step = tuple[str, int, int]
 
 WORK = Path(".fuzz")
 
 
 def main(name: str, what: str, seed: str = "1") -> None:
-    """Fuzz one target or keep what was found; never returns, libFuzzer ends the process."""
-    found, kept = WORK / name, WORK / f"{name}.kept"
+    """Fuzz one target, which never returns, or keep what was found."""
+    found = WORK / name
     found.mkdir(parents=True, exist_ok=True)
     if what == "keep":
-        _merge(name, found, kept)
+        _keep(name, found)
         return
     for number, data in enumerate(seeds(name)):
         (found / f"seed{number}").write_bytes(data)
@@ -39,17 +41,38 @@ def main(name: str, what: str, seed: str = "1") -> None:
     _run(name, [*options, "-max_len=8192", "-timeout=10", str(found)])
 
 
-def _merge(name: str, found: Path, kept: Path) -> None:
-    """Let libFuzzer choose, in a child since it never returns, and write what it chose as lines."""
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.mkdir()
-    child = os.fork()
-    if child == 0:
-        _run(name, ["-merge=1", str(kept), str(found)])
-    os.waitpid(child, 0)
-    chosen = sorted((path.read_bytes() for path in kept.iterdir()), key=lambda one: (len(one), one))
-    lines = [data.hex() for data in chosen if data]
+def _keep(name: str, found: Path) -> None:
+    """Write the smallest inputs that together take every step between two lines that all take."""
+    inputs = {path.read_bytes() for path in found.iterdir() if "crash" not in path.name}
+    taken: set[Step] = set()
+    lines = []
+    for data in sorted(inputs, key=lambda one: (len(one), one)):
+        steps = _steps(TARGETS[name], data)
+        if data and not steps <= taken:
+            taken |= steps
+            lines.append(data.hex())
     (CORPUS / f"{name}.hex").write_text("\n".join([*lines, ""]))
+
+
+def _steps(target: Target, data: bytes) -> set[Step]:
+    """Which line of the wire rooms follows which while the target reads some bytes."""
+    steps: set[Step] = set()
+    before: dict[FrameType, int] = {}
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        if "/muleteer/wire/" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            steps.add((frame.f_code.co_filename, before.get(frame, 0), frame.f_lineno))
+            before[frame] = frame.f_lineno
+        return trace
+
+    sys.settrace(trace)
+    try:
+        target(data)
+    finally:
+        sys.settrace(None)
+    return steps
 
 
 def _run(name: str, options: list[str]) -> None:
