@@ -88,6 +88,8 @@ class Claim:
     """What is observed where it differs."""
     crossed: Mapping[Side, object] = field(default_factory=dict)
     """The same for one's decorators on the other; not named, the server decides."""
+    defect: int | None = None
+    """The number of the defect of uWSGI's (defects.py) that the row shows to be gone here."""
 
     def __str__(self) -> str:
         return f"{self.area}: {self.says}"
@@ -109,6 +111,7 @@ class NewRow(Protocol):
         ours: object = None,
         theirs: object = None,
         crossed: Mapping[Side, object] = {},
+        defect: int | None = None,
     ) -> Claim: ...
 
 
@@ -123,10 +126,11 @@ def rows_of(area: str, setup: Setup) -> NewRow:
         ours: object = None,
         theirs: object = None,
         crossed: Mapping[Side, object] = {},
+        defect: int | None = None,
     ) -> Claim:
         return Claim(
             area=area, says=says, setup=setup, observe=observe,
-            differs=differs, ours=ours, theirs=theirs, crossed=crossed,
+            differs=differs, ours=ours, theirs=theirs, crossed=crossed, defect=defect,
         )  # fmt: skip
 
     return new_row

@@ -448,6 +448,11 @@ def plain(number):
     say("HANDLED", number, type(number).__name__, "on", who())
 
 
+try:
+    ERLANG = d.erlang("a process")(plain) is plain
+except Exception as error:
+    ERLANG = type(error).__name__
+
 signal_50 = d.signal(50)(plain)
 signal_51 = d.signal(51, target="worker2")(plain)
 signal_52 = d.signal(52, target="workers")(plain)

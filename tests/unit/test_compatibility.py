@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+from tests.differential.defects import DEFECTS
 from tests.differential.page import PAGE, page
 from tests.differential.rows import CLAIMS
 
@@ -15,6 +17,19 @@ def test_a_row_that_differs_says_what_each_does() -> None:
     """Else it could not fail; and a row that is the same names no outcome."""
     for claim in CLAIMS:
         assert (claim.ours != claim.theirs) == (claim.differs is not None), str(claim)
+
+
+@pytest.mark.parametrize("number", DEFECTS)
+def test_each_mended_defect_of_uwsgi_s_has_a_row(number: int) -> None:
+    """A row that differs, and so fails on real uWSGI were it held to what we do."""
+    rows = [claim for claim in CLAIMS if claim.defect == number]
+    assert rows, f"no row names defect {number}: {DEFECTS[number]}"
+    assert all(claim.differs for claim in rows)
+
+
+def test_a_row_names_a_defect_that_is_known() -> None:
+    """defects.py says what it is."""
+    assert {claim.defect for claim in CLAIMS} <= {None, *DEFECTS}
 
 
 def test_no_row_is_there_twice() -> None:

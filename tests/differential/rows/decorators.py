@@ -177,6 +177,20 @@ CLAIMS = [
         value("n = d.get_free_signal(); [type(n).__name__, uwsgi.signal_registered(n)]"),
     ),
     names(
+        "`from uwsgidecorators import *` brings `uwsgi` along",
+        value("""space = {}
+                 exec('from uwsgidecorators import *', space)
+                 [space['uwsgi'] is uwsgi, 'spool' in space, 'cron' in space]"""),
+    ),
+    names(
+        "`@erlang(name)` at import",
+        value("ERLANG"),
+        differs="it registers; there is no Erlang any more there",
+        ours=True,
+        theirs="AttributeError",
+        defect=34,
+    ),
+    names(
         "they set `uwsgi.spooler` and `uwsgi.post_fork_hook`",
         value("[callable(uwsgi.spooler), callable(uwsgi.post_fork_hook)]"),
     ),
@@ -229,6 +243,7 @@ CLAIMS = [
         value("getattr(note, '__name__', None)"),
         differs="a decorated function keeps them",
         **by_decorators("note", None),
+        defect=25,
     ),
     bare(
         "without a spooler, decorating",
@@ -251,6 +266,7 @@ CLAIMS = [
         differs="it runs when its minute begins, once; there also at each start and reload",
         ours=False,
         theirs=True,
+        defect=20,
     ),
     forks("bare: it runs in every worker and spooler", _forked("bare")),
     forks("@postfork(0), too", _forked("all")),
@@ -260,12 +276,14 @@ CLAIMS = [
         _forked("last"),
         differs="the next one runs all the same",
         **by_decorators(EVERYWHERE, []),
+        defect=25,
     ),
     forks(
         "the name it decorates",
         value("[callable(forked), callable(forked_in_one)]"),
         differs="@postfork(N) gives the function back; there the name is None",
         **by_decorators([True, True], [True, False]),
+        defect=25,
     ),
     calls(
         "@lock: lock 0 is held while it runs, and free then",
@@ -286,12 +304,14 @@ CLAIMS = [
         ours=[1, True],
         theirs=None,
         crossed={Side.OUR_DECORATORS_THERE: "ValueError", Side.THEIR_DECORATORS_HERE: None},
+        defect=23,
     ),
     calls(
         "@lock: name and docstring",
         value("[getattr(locked, '__name__', 0), locked.__doc__]"),
         differs="a decorated function keeps them",
         **by_decorators(["locked", "Held while it runs."], [0, None]),
+        defect=25,
     ),
     calls("@thread runs it in a daemon thread", _thread),
     calls(
@@ -319,5 +339,6 @@ CLAIMS = [
         status_of(answer("/crash_and_stay")),
         differs="the deadline ends with the call; there the worker is killed later",
         **by_decorators("HTTP/1.1 200 OK", ""),
+        defect=24,
     ),
 ]

@@ -218,6 +218,17 @@ FUNCTIONS = [
         value("""[hasattr(uwsgi, n) for n in
                  ('mule_msg', 'mule_get_msg', 'farm_msg', 'farm_get_msg', 'in_farm')]"""),
     ),
+    function(
+        "Erlang: `erlang_register_process`, `erlang_connect`, `erlang_send_message`,"
+        " `erlang_recv_message`, `erlang_rpc` and `erlang_close` are there",
+        value("""[hasattr(uwsgi, f'erlang_{name}') for name in (
+                  'register_process', 'connect', 'send_message', 'recv_message', 'rpc',
+                  'close')]"""),
+        differs="it works; there Erlang is broken since 1.9.20",
+        ours=[True] * 6,
+        theirs=[False] * 6,
+        defect=34,
+    ),
     function("`i_am_the_spooler()` in a worker", value("uwsgi.i_am_the_spooler()")),
     function(
         "`spooler_pid()` and `spooler_pids()`",

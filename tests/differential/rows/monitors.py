@@ -128,6 +128,7 @@ CLAIMS = [
         differs="it is watched by its name, not by what it was; editors save by replacing",
         ours=[True],
         theirs=[False],
+        defect=22,
     ),
     monitor(
         "a path that is not there yet",
@@ -135,6 +136,7 @@ CLAIMS = [
         differs="it raises the signal when it comes",
         ours=[True],
         theirs=[False],
+        defect=22,
     ),
     monitor(
         "two signals on one path",
@@ -142,6 +144,7 @@ CLAIMS = [
         differs="both are raised",
         ours=[True, True],
         theirs=[False, True],
+        defect=22,
     ),
     monitor("a directory: a file comes", _one("box", _write, inside="box/comes")),
     monitor("a directory: a file in it changes", _one("box", _write, inside="box/in")),

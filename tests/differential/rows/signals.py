@@ -131,6 +131,7 @@ CLAIMS = [
         differs="refused; there it is signal 255",
         ours=REFUSED,
         theirs=None,
+        defect=18,
     ),
     called(
         "`signal` of a word",
@@ -163,6 +164,7 @@ CLAIMS = [
         differs="refused; there it is noticed when it is raised, in the log",
         ours=REFUSED,
         theirs=None,
+        defect=17,
     ),
     called(
         "`register_signal` with a worker there is not",
@@ -170,6 +172,7 @@ CLAIMS = [
         differs="refused; there the signal is written nowhere",
         ours=REFUSED,
         theirs=None,
+        defect=17,
     ),
     called(
         "`register_signal` with a mule where there is none",
@@ -177,6 +180,7 @@ CLAIMS = [
         differs="refused; there the signal is lost",
         ours=REFUSED,
         theirs=None,
+        defect=17,
     ),
     called(
         "`register_signal` of what cannot be called",
@@ -191,6 +195,7 @@ CLAIMS = [
         differs="refused; there it is signal 0",
         ours=REFUSED,
         theirs=None,
+        defect=18,
     ),
     called(
         "`register_signal(-1, …)`",
@@ -198,9 +203,17 @@ CLAIMS = [
         differs="refused; there it is signal 255",
         ours=REFUSED,
         theirs=None,
+        defect=18,
     ),
     called("`register_signal` of two arguments", value("uwsgi.register_signal(203, '')")),
     clock("`add_timer(number, seconds)` gives None", value("uwsgi.add_timer(210, 1000)")),
+    clock(
+        "`add_timer(number, seconds, rounds)`",
+        value("uwsgi.add_timer(210, 1000, 1)"),
+        differs="so many rounds, as its documentation writes it",
+        ours=None,
+        theirs="raises TypeError",
+    ),
     clock("a timer fires again and again, in its target", _ticks(30, times=2)),
     clock("a timer whose target is the spooler", _ticks(33, times=1)),
     clock(
@@ -254,6 +267,7 @@ CLAIMS = [
         differs="it runs when its minute begins, once; there also at each start and reload",
         ours=False,
         theirs=True,
+        defect=20,
     ),
     hook("`post_fork_hook` runs in each worker and spooler, and nowhere else", _forked),
     hook("`after_req_hook` runs after a request, without arguments", _after_request),

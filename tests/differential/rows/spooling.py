@@ -113,6 +113,14 @@ CLAIMS = [
     enqueued("`send_to_spooler` is another name", _tried("uwsgi.send_to_spooler({b'a': b'1'})")),
     enqueued("an empty dict", _tried("uwsgi.spool({})")),
     enqueued("nothing at all", _tried("uwsgi.spool()")),
+    enqueued(
+        "`send_to_spooler(message_dict=…)`",
+        _tried("uwsgi.send_to_spooler(message_dict={b'a': b'1'})"),
+        differs="it is the dict, as its documentation has it; on Python 3 there it fails",
+        ours="a path",
+        theirs="raises ValueError",
+        defect=9,
+    ),
     enqueued("bytearray", _tried("uwsgi.spool({b'a': bytearray(b'1')})")),
     enqueued(
         "str keys",
@@ -120,6 +128,7 @@ CLAIMS = [
         differs=STR_TOO,
         ours="a path",
         theirs="raises ValueError",
+        defect=9,
     ),
     enqueued(
         "str values",
@@ -127,6 +136,7 @@ CLAIMS = [
         differs=STR_TOO,
         ours="a path",
         theirs="raises ValueError",
+        defect=9,
     ),
     enqueued(
         "int values",
@@ -141,6 +151,7 @@ CLAIMS = [
         differs="they are the keys; on Python 3 there they always fail",
         ours="a path",
         theirs="raises ValueError",
+        defect=9,
     ),
     enqueued("a value that cannot be stored", _tried("uwsgi.spool({b'a': None})")),
     enqueued("a key that cannot be one", _tried("uwsgi.spool({1: b'1'})")),
@@ -201,6 +212,14 @@ CLAIMS = [
         theirs=4000000000.0,
     ),
     handler(
+        "`env['a']`, in text",
+        in_spooler("e['a']", a=b"1"),
+        differs="text finds it, too, as in the documentation's example",
+        ours=b"1",
+        theirs="raises KeyError",
+        defect=9,
+    ),
+    handler(
         "vars are bytes to bytes, the two of the server have str keys",
         in_spooler(
             "[(type(k).__name__, type(v).__name__) for k, v in sorted(e.items(), key=str)]",
@@ -245,6 +264,7 @@ CLAIMS = [
         differs="locks work in spoolers; there every call raises",
         ours=[None, True, None],
         theirs="raises ValueError",
+        defect=23,
     ),
     *[ended(says, _endings.end_of(says)) for says in ENDINGS],
     asked(
@@ -282,6 +302,7 @@ CLAIMS = [
         differs="bytes are taken wherever str is",
         ours=False,
         theirs="raises TypeError",
+        defect=9,
     ),
     asked(
         "`parsefile(path)` of a task's file",
