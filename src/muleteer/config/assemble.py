@@ -252,6 +252,12 @@ def _refuse_strange_mules(settings: Settings) -> None:
 
 
 def _refuse_shared_spoolers(settings: Settings) -> None:
+    numbers = len(settings.spooler_processes.split())
+    if numbers not in (1, len(settings.spooler)):
+        raise Contradiction(
+            f"{settings.where('spooler_processes')}: {numbers} numbers for"
+            f" {len(settings.spooler)} spooler directories; write one for all, or one for each"
+        )
     for index, path in enumerate(settings.spooler):
         before = settings.spooler.index(path)
         if before != index:

@@ -26,6 +26,7 @@ from muleteer.config.values import (
     read_allowed_packets,
     read_any,
     read_assignment,
+    read_counts,
     read_deadline,
     read_farm,
     read_keepalive,
@@ -38,7 +39,7 @@ from muleteer.config.values import (
     read_signal_timer,
 )
 
-__all__ = ["BY_NAME", "GROUPS", "TABLE", "Settings"]
+__all__ = ["BY_NAME", "FIXED", "GROUPS", "TABLE", "Settings"]
 
 OptView = dict[str, bytes | bool | list[bytes | bool]]
 
@@ -487,10 +488,10 @@ class Settings:
         path=True,
         example="/srv/spool",
     )
-    spooler_processes: int = option(
-        1,
-        "Spooler processes for each directory.",
-        check=within(1, 1024),
+    spooler_processes: str = option(
+        "1",
+        "Spooler processes for each directory; or one number for each, in their order: `4 1`.",
+        read=read_counts,
     )
     spooler_frequency: float = option(
         30.0,
@@ -567,6 +568,11 @@ class Settings:
         uwsgi="ours",
         check=not_negative,
         example="1024",
+    )
+    spooler_signal_as_task: bool = option(
+        False,
+        "Count signals a spooler handles as tasks, for spooler-max-tasks.",
+        uwsgi="ours: of uWSGI 2.1, which was never released",
     )
     spooler_quiet: bool = option(
         False,
@@ -889,6 +895,13 @@ class Settings:
         return (*waiting, *self.mule) if first == "mules" else (*self.mule, *waiting)
 
     @property
+    def spooler_seats(self) -> tuple[str, ...]:
+        """The directory of each spooler process, in the order of their numbers."""
+        counts = [int(count) for count in self.spooler_processes.split()]
+        counts = counts if len(counts) > 1 else counts * len(self.spooler)
+        return tuple(d for d, count in zip(self.spooler, counts, strict=True) for _ in range(count))
+
+    @property
     def farms(self) -> Mapping[str, tuple[int, ...]]:
         """The numbers of each farm's mules, in the order of the options."""
         parted = (text.partition(":") for text in self.farm)
@@ -900,6 +913,9 @@ class Settings:
         name = (self.procname_master if master else "") or self.procname or words
         return f"{self.procname_prefix}{spaced}{name}{self.procname_append}"
 
+
+FIXED = ("threads", "locks", "spooler", "spooler_processes", "mule", "mules", "farm")
+"""What is made of these stands before the first fork: a reload keeps their values."""
 
 GROUPS: Mapping[str, str] = MappingProxyType(
     {

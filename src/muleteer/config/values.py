@@ -15,6 +15,7 @@ __all__ = [
     "read_allowed_packets",
     "read_any",
     "read_assignment",
+    "read_counts",
     "read_deadline",
     "read_farm",
     "read_keepalive",
@@ -101,6 +102,16 @@ def read_retries(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise ValueError("expected a number of tries, or forever")
     return int(text)
+
+
+def read_counts(text: str) -> str:
+    """Read one number from 1 to 1024, or several of them: `4` or `4 1`."""
+    counts = text.replace(",", " ").split()
+    if not counts or not all(re.fullmatch(r"[1-9][0-9]{0,3}", one) for one in counts):
+        raise ValueError("expected a number above 0, or one for each directory, as in 4 1")
+    if any(int(one) > 1024 for one in counts):
+        raise ValueError("expected numbers from 1 to 1024")
+    return " ".join(counts)
 
 
 def read_node(text: str) -> str:

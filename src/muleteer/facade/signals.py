@@ -131,8 +131,7 @@ class Signals:
         if seat is None:
             return ""
         if seat.kind == "spooler":
-            settings = self._runtime.settings
-            return settings.spooler[(seat.id - 1) // settings.spooler_processes]
+            return self._runtime.settings.spooler_seats[seat.id - 1]
         return f"{seat.kind}{seat.id}"
 
     def _check_target(self, signum: int, target: str) -> None:

@@ -98,6 +98,13 @@ class SpoolFiles:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
+    def spooler_dir(self) -> bytes:
+        """Return this spooler's directory (uWSGI 2.1 has it); ValueError in other processes."""
+        number = self._runtime.id_as("spooler")
+        if not number:
+            raise ValueError("spooler_dir(): this process is no spooler")
+        return os.fsencode(self._runtime.settings.spooler_seats[number - 1])
+
     def i_am_the_spooler(self) -> bool | None:
         """Return True in a spooler, None elsewhere, as uWSGI."""
         return bool(self._runtime.id_as("spooler")) or None

@@ -228,7 +228,7 @@ def _assemble(
     read_settings: Callable[[], Settings],
 ) -> Shared:
     workers = settings.processes if listeners else 0
-    spoolers = len(settings.spooler) * settings.spooler_processes
+    spoolers = len(settings.spooler_seats)
     plan = tuple(Seat("worker", n) for n in range(1, workers + 1))
     plan += tuple(Seat("mule", n) for n in range(1, len(settings.mule_programs) + 1))
     plan += tuple(Seat("spooler", n) for n in range(1, spoolers + 1))

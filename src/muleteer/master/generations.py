@@ -12,10 +12,11 @@ import selectors
 import signal as unix_signals
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from muleteer import journal
-from muleteer.config.options import Settings
+from muleteer.config.options import FIXED, Settings
 from muleteer.errors import ChannelFull
 from muleteer.ipc.channels import Endpoint, message_pair
 from muleteer.master import policy
@@ -90,11 +91,18 @@ class Generations:
         if generation == 1:
             return self.settings
         try:
-            return self._read_settings()
+            return self._with_fixed(self._read_settings())
         except Exception as error:  # noqa: BLE001 - a file may be wrong in any way
             self._reload_failed(generation, str(error))
             self._roster.newest = generation
             return None
+
+    def _with_fixed(self, fresh: Settings) -> Settings:
+        """The new settings with the old values of what only a restart can change; says so."""
+        changed = [n for n in FIXED if getattr(fresh, n) != getattr(self.settings, n)]
+        for name in changed:
+            journal.notice(f"{fresh.where(name)}: takes effect at the next start, not at a reload")
+        return replace(fresh, **{name: getattr(self.settings, name) for name in changed})
 
     def order(self, zygote: ZygoteHandle, row: int) -> None:
         """Ask a zygote for the child of a row; one that does not listen is replaced."""

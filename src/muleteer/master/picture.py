@@ -171,11 +171,8 @@ class _Exposure:
         }
 
     def _spoolers(self) -> list[Values]:
-        per_directory = self.settings.spooler_processes
-        return [
-            self._spooler(seat, self.settings.spooler[(seat.id - 1) // per_directory])
-            for seat in self._seats("spooler")
-        ]
+        directories = self.settings.spooler_seats
+        return [self._spooler(seat, directories[seat.id - 1]) for seat in self._seats("spooler")]
 
     def _spooler(self, seat: Seat, directory: str) -> Values:
         row, account = self._row(seat), self.accounts[seat]

@@ -65,8 +65,7 @@ class Spooler(Role):
         self._is_home = False
 
     def _own_directory(self) -> str:
-        per_directory = self.settings.spooler_processes
-        return self.settings.spooler[(self.seat.id - 1) // per_directory]
+        return self.settings.spooler_seats[self.seat.id - 1]
 
     def start(self) -> None:
         """Go to the directory and listen to its bell, its arrivals, and to signals."""
@@ -103,6 +102,12 @@ class Spooler(Role):
         """Let the store go."""
         self._slots.close()
         self.store.close()
+
+    @property
+    def work_done(self) -> int:
+        """Tasks; with `spooler-signal-as-task` the signals, too."""
+        signals = self.row.signals if self.settings.spooler_signal_as_task else 0
+        return self.row.tasks + signals
 
     @property
     def harakiri(self) -> float | None:

@@ -31,6 +31,12 @@ from muleteer.errors import BadValue, Contradiction, UnknownOption
         ("env = NOVALUE", "expected NAME=VALUE; write for example env = DJANGO_SETTINGS_MODULE="),
         ("module = app.py", "expected a module, as package.module:callable; a file goes to"),
         ("spooler-frequency = 0", "expected a number above 0; write for example spooler-frequency"),
+        (
+            "spooler-processes = 0",
+            "expected a number above 0, or one for each directory, as in 4 1",
+        ),
+        ("spooler-processes = 1 x", "expected a number above 0, or one for each directory"),
+        ("spooler-processes = 9999", "expected numbers from 1 to 1024"),
         ("http-keepalive = long", "expected seconds, or true or false"),
         ("listen = 0", "expected a number above 0"),
         ("limit-post = -1", "expected 0 or a number above it"),
@@ -253,6 +259,11 @@ def test_nothing_to_do_is_an_error_with_an_example() -> None:
             "app.ini:3: spooler = './a': the directory already has spoolers by"
             " app.ini:2: spooler = 'a'; for more of them set spooler-processes",
         ),
+        (
+            "spooler = a\nspooler = b\nspooler-processes = 1 2 3\n",
+            "app.ini:4: spooler-processes = '1 2 3': 3 numbers for 2 spooler directories;"
+            " write one for all, or one for each",
+        ),
     ],
 )
 def test_what_contradicts_itself_names_both_lines(text: str, complaint: str) -> None:
@@ -265,6 +276,23 @@ def test_what_contradicts_itself_names_both_lines(text: str, complaint: str) -> 
 def test_two_free_ports_do_not_contradict() -> None:
     """Port 0 is another port each time."""
     assert settings_of("[uwsgi]\nsocket = 127.0.0.1:0\nsocket = 127.0.0.1:0\n").socket
+
+
+@pytest.mark.parametrize(
+    ("numbers", "seats"),
+    [("", "ab"), ("2", "aabb"), ("3 1", "aaab"), ("1,2", "abb"), (" 2 , 1 ", "aab")],
+)
+def test_spooler_processes_are_for_all_directories_or_for_each(numbers: str, seats: str) -> None:
+    """One number, or as many as there are directories, in their order."""
+    line = f"spooler-processes = {numbers}\n" if numbers else ""
+    settings = settings_of(f"[uwsgi]\n{line}spooler = /a\nspooler = /b\n")
+    assert settings.spooler_seats == tuple(f"/{letter}" for letter in seats)
+
+
+def test_last_spooler_processes_counts() -> None:
+    """As in uWSGI, where it is one number."""
+    text = "[uwsgi]\nspooler = /a\nspooler-processes = 2\nspooler-processes = 3\n"
+    assert settings_of(text).spooler_seats == ("/a",) * 3
 
 
 def test_an_error_elsewhere_can_ask_where_an_option_was_written() -> None:
