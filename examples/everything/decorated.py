@@ -178,7 +178,7 @@ def echo(message):
 def one_at_a_time(signum):
     """In all workers, but never in two of them at once."""
     began = time.time()
-    time.sleep(0.4)
+    time.sleep(1)
     note("lock", "had the lock", since=began)
 
 

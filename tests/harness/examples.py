@@ -31,13 +31,14 @@ def videos(folder: Path) -> Server:
     return Server(site, args=arguments, files={"videos.ini": ini}, env={"PATH": path})
 
 
-def everything(folder: Path, *, frequency_s: int = 1, env: Mapping[str, str]) -> Server:
+def everything(folder: Path, *, env: Mapping[str, str], has_epmd: bool = True) -> Server:
     """The app with every decorator, its spooler more eager than documented; not yet started."""
     site = _copy("everything", folder)
     ini = (site / "everything.ini").read_text()
     changes = {
         "http-socket = 127.0.0.1:8000": "http-socket = 127.0.0.1:0",
-        "spooler-frequency = 5": f"spooler-frequency = {frequency_s}",
+        "spooler-frequency = 5": "spooler-frequency = 1",
+        "if-exists = /usr/bin/epmd": f"if-exists = /usr/bin/{'env' if has_epmd else 'no-epmd'}",
     }
     for documented, here in changes.items():
         assert documented in ini, f"everything.ini has no line {documented!r}"

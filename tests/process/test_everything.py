@@ -277,3 +277,13 @@ def test_nothing_goes_wrong_in_the_log(site: Site) -> None:
     asked_for = r"HARAKIRI|worker \d \(pid: \d+\) (is killed|died)|running as root"
     wrong = site.server.log.find(rf"Traceback|(ERROR|WARNING|CRITICAL): (?!{asked_for})")
     assert [found.string for found in wrong] == []
+
+
+def test_without_epmd_the_rest_is_there(tmp_path: Path) -> None:
+    """On a machine without Erlang there is no node and no button, and the card says why."""
+    with everything(tmp_path, env={}, has_epmd=False) as server:
+        page = server.get("/").text
+        assert server.children("gateway") == []
+        card = page[page.index('id="erlang"') :].partition("</article>")[0]
+        assert "<button" not in card
+        assert "Off: no epmd on this machine" in card

@@ -2,7 +2,7 @@
 // its process, and into the list of the latest. No library, no build step.
 
 const POLL_MS = 500, STRIP_S = 60, FEED = 60;
-const REPEATING = new Set(["timer", "mstimer", "rbtimer", "mule", "muleloop", "thread"]);
+const REPEATING = new Set(["timer", "mstimer", "rbtimer", "mule", "muleloop", "thread", "spoolforever"]);
 const KINDS = ["worker", "mule", "spooler", "gateway"];
 
 const root = document.documentElement;
