@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from muleteer.config.options import Settings
@@ -157,19 +157,11 @@ class Runtime:
         self.row.set_user_deadline(deadline)
         self._announce(deadline)
 
-    @contextmanager
-    def deadline(
-        self, seconds: float | None, signum: int = -1, doing: bytes = b""
-    ) -> Iterator[None]:
-        """Run a task, a message or a signal handler under a deadline (None: none) and count it."""
-        self.begin(seconds, signum, doing)
-        try:
-            yield
-        finally:
-            self.end()
-
     def begin(self, seconds: float | None, signum: int = -1, doing: bytes = b"") -> None:
-        """Be busy from here to `end()`, with the deadline's first second now."""
+        """Be busy with a task, a message or a signal handler until `end()`, which must come.
+
+        `seconds` from now its deadline is over (None: it has none).
+        """
         if self.row is not None:
             deadline = time.monotonic() + seconds if seconds else 0.0
             self.row.start_task(deadline, signum, doing)

@@ -16,9 +16,10 @@ import re
 import select
 import socket
 import struct
+import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 from muleteer.errors import ChannelFull
@@ -35,6 +36,7 @@ __all__ = [
     "message_pair",
 ]
 
+_WORDS = re.compile(rb"[\x20-\x7e]{3,}")
 SEND_PATIENCE_S = 5.0
 """How long a sender waits for room in a full channel before it is told."""
 
@@ -243,7 +245,8 @@ class Mailbox:
 
     __slots__ = ("_reader", "_writer", "name")
 
-    _INLINE = 32 * 1024
+    _INLINE = 64 * 1024
+    _ROOM_BESIDE = socket.CMSG_LEN(4)  # one descriptor
     _WANTED_BUFFER = 4 << 20  # the kernel gives what it allows
     _SMALL, _LARGE = b"s", b"L"
 
@@ -263,18 +266,21 @@ class Mailbox:
         Blocks up to `patience_s` while the queue is full, then raises `ChannelFull`.
         """
         if len(message) <= self._INLINE:
-            self._send(self._SMALL + message, [], patience_s)
+            data = self._SMALL + message
+            self._until_sent(lambda: self._writer.send(data), patience_s)
             return
         with _nameless_file(message) as file:
-            self._send(self._LARGE, [file.fileno()], patience_s)
+            fds = [file.fileno()]
+            self._until_sent(lambda: socket.send_fds(self._writer, [self._LARGE], fds), patience_s)
 
-    def _send(self, data: bytes, fds: list[int], patience_s: float) -> None:
-        end = time.monotonic() + patience_s
+    def _until_sent(self, send: Callable[[], int], patience_s: float) -> None:
+        end = 0.0
         while True:
             try:
-                socket.send_fds(self._writer, [data], fds)
+                send()
                 return
             except BlockingIOError:
+                end = end or time.monotonic() + patience_s
                 if not _wait_for_room(self._writer, end):
                     raise ChannelFull(
                         f"the message queue of {self.name!r} stayed full for {patience_s:g} s:"
@@ -284,12 +290,12 @@ class Mailbox:
     def take(self) -> bytes | None:
         """Take the oldest message, or None when another mule was faster; never blocks."""
         try:
-            data, fds, _, _ = socket.recv_fds(self._reader, self._INLINE + 1, 1)
+            data, beside, _, _ = self._reader.recvmsg(self._INLINE + 1, self._ROOM_BESIDE)
         except BlockingIOError:
             return None
-        if not fds:
+        if not beside:
             return data[1:]
-        with os.fdopen(fds[0], "rb") as file:
+        with os.fdopen(int.from_bytes(beside[0][2], sys.byteorder), "rb") as file:
             file.seek(0)
             return file.read()
 
@@ -305,8 +311,7 @@ class Mailbox:
 
 def describe_message(message: bytes) -> bytes:
     """Say which message it is, for the journal: its length and the words it begins with."""
-    words = b" ".join(re.findall(rb"[\x20-\x7e]{3,}", message[:200]))
-    return b"a message of %d bytes: %s" % (len(message), words)
+    return b"a message of %d bytes: %b" % (len(message), b" ".join(_WORDS.findall(message[:200])))
 
 
 def _nameless_file(content: bytes) -> IO[bytes]:

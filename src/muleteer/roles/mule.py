@@ -91,9 +91,12 @@ class Mule(Role):
         if not hooks:
             journal.message_without_hook(self.seat.id, len(message))
             return
-        with self.runtime.deadline(self.harakiri, doing=describe_message(message)):
+        self.runtime.begin(self.harakiri, doing=describe_message(message))
+        try:
             for take in hooks:
                 self.run_hook("mule message hook", partial(self._hand_over, take, message))
+        finally:
+            self.runtime.end()
         self.recycle_if_due()
 
     def _hand_over(self, take: Callable[[bytes], object], message: bytes) -> None:

@@ -265,15 +265,17 @@ class Role:
         if registration is None:
             journal.signal_unknown(signum)
             return
-        with self.runtime.deadline(self.harakiri, signum):
-            try:
-                with self.runtime.around():
-                    registration.handler(signum)
-            except LockTimeout as error:
-                journal.signal_skipped(signum, str(error))
-            except Exception:  # noqa: BLE001 - the application's own code
-                self.row.note_failure()
-                journal.signal_failed(signum)
+        self.runtime.begin(self.harakiri, signum)
+        try:
+            with self.runtime.around():
+                registration.handler(signum)
+        except LockTimeout as error:
+            journal.signal_skipped(signum, str(error))
+        except Exception:  # noqa: BLE001 - the application's own code
+            self.row.note_failure()
+            journal.signal_failed(signum)
+        finally:
+            self.runtime.end()
         self.recycle_if_due()
 
     def wait(self, fds: Sequence[int], timeout_s: float | None) -> list[int]:

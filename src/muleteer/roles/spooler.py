@@ -329,6 +329,9 @@ class Spooler(Role):
 
     def _call_on_dead(self, on_dead: OnDead, task: Task, reason: str) -> None:
         """Tell the application of a death; its exception is logged and changes nothing."""
-        limit = self.settings.spooler_harakiri
-        with self.runtime.deadline(limit, doing=task.name), self.runtime.around():
-            self.run_hook("on_dead", lambda: on_dead(task.seen(), reason))
+        self.runtime.begin(self.settings.spooler_harakiri, doing=task.name)
+        try:
+            with self.runtime.around():
+                self.run_hook("on_dead", lambda: on_dead(task.seen(), reason))
+        finally:
+            self.runtime.end()
