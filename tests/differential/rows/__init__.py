@@ -19,6 +19,7 @@ from tests.differential.rows import (
     protocol,
     rpc,
     signals,
+    spool_defects,
     spooling,
     watching,
 )
@@ -30,6 +31,7 @@ CLAIMS: list[Claim] = [
     *protocol.CLAIMS,
     *module.CLAIMS,
     *spooling.CLAIMS,
+    *spool_defects.CLAIMS,
     *signals.CLAIMS,
     *monitors.CLAIMS,
     *mules.CLAIMS,
