@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.harness import Server
 from tests.harness.clients import Client
+from tests.process.playground import play
 
 StartServer = Callable[..., Server]
 
@@ -127,3 +128,127 @@ def test_mule_message_is_ended_and_named(start_server: StartServer) -> None:
     server.wait_for("HARAKIRI ON MULE 1.*long_message")
     server.wait_for("respawned mule 1")
     assert "in blocked_in_the_kernel" in server.log
+
+
+# -- everywhere, and nobody else -------------------------------------------------------------
+
+EVERYWHERE = """
+def stuck_here():
+    while True:
+        pass
+
+@harakiri(1)
+def bounded(name):
+    note("began", name)
+    if name == "stuck":
+        stuck_here()
+    note("ended", name)
+
+@mulefunc(1)
+def in_mule(name):
+    bounded(name)
+
+@spool
+def in_spooler(arguments):
+    bounded(arguments["name"])
+
+@signal(17, target="worker1")
+@harakiri(1)
+def handler(signum):
+    bounded("stuck")
+
+@signal(18, target="spooler")
+def handler_in_spooler(signum):
+    bounded("stuck")
+
+@signal(19, target="mule1")
+def handler_in_mule(signum):
+    bounded("stuck")
+
+@signal(20, target="worker1")
+@signal(21, target="mule1")
+@signal(22, target="spooler")
+def unbounded(signum):
+    note("began", signum)
+    stuck_here()
+
+def in_a_thread():
+    threading.Thread(target=thread_of_the_app, daemon=True).start()
+    bounded("stuck")
+
+def thread_of_the_app():
+    while True:
+        time.sleep(1000)
+"""
+
+WHERE = {
+    "a mule": ("in_mule('NAME')", "MULE 1"),
+    "a spooler": ("in_spooler.spool(name='NAME')", "SPOOLER 1"),
+    "a worker's signal handler": ("uwsgi.signal(17)", "WORKER 1"),
+    "a spooler's signal handler": ("uwsgi.signal(18)", "SPOOLER 1"),
+    "a mule's signal handler": ("uwsgi.signal(19)", "MULE 1"),
+}
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_the_decorator_works_in(start_server: StartServer, where: str) -> None:
+    """What is too long costs its process, which is replaced; what is in time nobody."""
+    ini = "processes = 2\nmules = 1\nspooler = spool\nspooler-frequency = 1\n"
+    yard = play(start_server, EVERYWHERE, ini)
+    call, process = WHERE[where]
+    if "NAME" in call:
+        yard.ask(call.replace("NAME", "quick"))
+        yard.wait_for("ended quick")
+    yard.ask(call.replace("NAME", "stuck"))
+    yard.server.wait_for(f"HARAKIRI ON {process}")
+    yard.server.wait_for("in stuck_here")
+    yard.server.wait_for(f"respawned {process.lower()}")
+    assert len(yard.server.log.find("HARAKIRI ON")) == 1
+
+
+OPTIONS = {
+    "harakiri": (20, "WORKER 1"),
+    "mule-harakiri": (21, "MULE 1"),
+    "spooler-harakiri": (22, "SPOOLER 1"),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_signal_handler_is_under_the_option_of_its_process(
+    start_server: StartServer, option: str
+) -> None:
+    """As requests, messages and tasks are."""
+    ini = f"processes = 2\nmules = 1\nspooler = spool\n{option} = 1\n"
+    yard = play(start_server, EVERYWHERE, ini)
+    number, process = OPTIONS[option]
+    yard.ask(f"uwsgi.signal({number})")
+    yard.wait_for(f"began {number}")
+    yard.server.wait_for(f"HARAKIRI ON {process}.*signal {number}")
+    yard.server.wait_for(f"respawned {process.lower()}")
+
+
+def test_the_log_has_the_stacks_of_all_threads(start_server: StartServer) -> None:
+    """Of the one that is too long and of the application's own."""
+    yard = play(start_server, EVERYWHERE, "mules = 1\nspooler = spool\n")
+    with pytest.raises((OSError, AssertionError)):
+        yard.ask("in_a_thread()")
+    yard.server.wait_for("HARAKIRI ON WORKER 1")
+    for function in ("stuck_here", "bounded", "in_a_thread", "thread_of_the_app"):
+        yard.server.wait_for(f"in {function}$")
+
+
+def test_other_requests_are_not_touched(start_server: StartServer) -> None:
+    """Of two workers one is killed in its request; the other's, begun before, is answered."""
+    yard = play(start_server, EVERYWHERE, "processes = 2\nmules = 1\nspooler = spool\n")
+    with Client(yard.server.http, timeout=20) as other:
+        body = b"hold('other') or uwsgi.worker_id()"
+        other.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        yard.wait_for("began other")
+        with pytest.raises((OSError, AssertionError)):
+            yard.ask("bounded('stuck')")
+        killed = yard.server.wait_for(r"HARAKIRI ON WORKER (\d)")[1]
+        yard.server.wait_for(f"respawned worker {killed}")
+        yard.let("other")
+        answer = other.read_response()
+    assert (answer.status, answer.text) == (200, str(3 - int(killed)))
+    assert len(yard.server.log.find("HARAKIRI ON")) == 1
