@@ -228,6 +228,89 @@ def test_every_decorator_runs_coroutines(start_server: StartServer) -> None:
     yard.server.wait_for(r"RuntimeError: in a coroutine")
 
 
+REST = """
+import asyncio
+
+async def noted(*words):
+    await asyncio.sleep(0)
+    note(*words)
+
+@spoolraw
+async def raw(arguments):
+    await noted("spoolraw")
+    return uwsgi.SPOOL_OK
+
+@spoolforever
+async def again(arguments):
+    await noted("spoolforever")
+
+@mstimer(100)
+async def milliseconds(signum):
+    await noted("mstimer")
+
+@rbtimer(0.1, iterations=2)
+async def twice(signum):
+    await noted("rbtimer")
+
+@filemon(HERE + "/bell")
+async def changed(signum):
+    await noted("filemon")
+
+@mule(1)
+async def life():
+    await noted("mule")
+    while True:
+        await asyncio.sleep(0.01)
+
+@muleloop(2)
+async def rounds():
+    await noted("muleloop")
+    await asyncio.sleep(0.05)
+
+@farm("barn")
+async def for_the_farm(message):
+    await noted("farm", message.decode())
+"""
+
+
+def test_the_other_decorators_run_coroutines_too(start_server: StartServer) -> None:
+    """Those that take a whole mule among them; all of them leave when they are asked to."""
+    ini = "spooler = spool\nspooler-frequency = 1\nmules = 3\nfarm = barn:3\n"
+    yard = play(start_server, REST, ini, files={"bell": ""})
+    yard.ask("[raw.spool(a='1'), again.spool(a='1'), uwsgi.farm_msg('barn', 'hay')]")
+    yard.server.wait_for("watching")
+    (yard.folder / "bell").write_text("x")
+    yard.wait_for(*["spoolraw", *["spoolforever"] * 2, *["mstimer"] * 2, *["rbtimer"] * 2])
+    yard.wait_for("filemon", "mule", *["muleloop"] * 2, "farm hay")
+    assert yard.server.stop(within=10) == 0
+    assert yard.notes().count("rbtimer") == 2
+
+
+BLOCKS = """
+def in_a_block():
+    with lock(1):
+        hold("block")
+        return uwsgi.is_locked(1)
+
+def in_a_hurry():
+    with lock(1, timeout=0.05):
+        return "in"
+"""
+
+
+def test_a_lock_holds_for_a_block(start_server: StartServer) -> None:
+    """Another process does not come in meanwhile, and is told so in its time."""
+    yard = play(start_server, BLOCKS, "processes = 2\nlocks = 1\n")
+    with Client(yard.server.http, timeout=20) as busy:
+        body = b"in_a_block()"
+        busy.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        yard.wait_for("began block")
+        assert "TimeoutError" in yard.ask("in_a_hurry()")
+        yard.let("block")
+        assert busy.read_response().text == "True"
+    assert yard.ask("[in_a_hurry(), uwsgi.is_locked(1)]") == ["in", False]
+
+
 def test_a_coroutine_that_takes_too_long_is_killed(start_server: StartServer) -> None:
     """`@harakiri` on an `async def`: the worker goes, and the next one serves."""
     yard = play(start_server, COROUTINES, INI.replace("mules = 1", "mules = 2"))

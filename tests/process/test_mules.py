@@ -199,6 +199,28 @@ def test_poison_message_does_not_stop_the_others(start_server: StartServer) -> N
     assert "died while it ran a message of 3 bytes: die" in server.log
 
 
+HOOKS = """
+def first(message):
+    print("first hook", message, flush=True)
+    if message == b"break":
+        raise ValueError("in the first hook")
+
+uwsgi.mule_msg_hook = first
+uwsgi.install_mule_msg_hook(lambda message: print("second hook", message, flush=True))
+"""
+
+
+def test_several_hooks_see_a_message(start_server: StartServer) -> None:
+    """The assigned one, installed ones and `@mulefunc`; what one raises hurts no other."""
+    server = start_server(ini=INI + "mules = 1\n", files={"app.py": APP + HOOKS})
+    ask(server, "/msg?text=break&to=1")
+    server.wait_for("first hook b'break'")
+    server.wait_for("ValueError: in the first hook")
+    server.wait_for("second hook b'break'")
+    ask(server, "/add")
+    server.wait_for("add 3 in mule 1")
+
+
 # -- programs and loops -------------------------------------------------------------------
 
 SCRIPT = """

@@ -5,11 +5,13 @@ Every server here is the real command, proven clean by its fixture at the end.
 
 from __future__ import annotations
 
+import signal as unix_signals
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
-from tests.harness import Server
+from tests.harness import Server, eventually
 
 StartServer = Callable[..., Server]
 
@@ -329,6 +331,90 @@ def test_a_missed_run_is_caught_up_once(start_server: StartServer) -> None:
     told(third, "tick", times=3)
     assert len(again.log.find("<yearly>")) == 1
     assert "<yearly>" not in third.log
+
+
+def test_by_default_what_was_missed_is_missed(start_server: StartServer) -> None:
+    """`catch_up="none"`: after the same down-time nothing runs."""
+    state = f"{1_600_000_000.0} yearly-of-another-time\n"
+    code = CONTROL + YEARLY.format(catch_up="none")
+    files = {"spool/.muleteer-cron-state": state}
+    server = start(start_server, code, "spooler = spool\nmules=2\n", **files)
+    told(server, "tick", times=3)
+    assert "<yearly>" not in server.log
+
+
+def test_what_runs_still_is_skipped_after_a_reload_too(start_server: StartServer) -> None:
+    """With overlap="skip" the new generation waits for the handler of the old one."""
+    code = (
+        CONTROL
+        + """
+@mstimer(50, overlap="skip")
+def slow(signum):
+    say("begun by", os.getpid())
+    wait_for("go")
+"""
+    )
+    server = start(start_server, code, "mules = 2\n")
+    server.wait_for("<begun by")
+    server.send(unix_signals.SIGHUP)
+    server.wait_for("generation 2: loaded")
+    eventually(lambda: len(server.pids("worker")) == 2)
+    told(server, "tick", after=server.log.here(), times=5)
+    assert len(server.log.find("<begun by")) == 1
+    (server.folder / "go").touch()
+    server.wait_for("<begun by", times=3)
+    assert len({found[0] for found in server.log.find(r"<begun by \d+>")}) == 2
+
+
+LINES = """
+from muleteer.decorators import cron
+@cron("4,5 16 * * *")
+def by_line(signum):
+    say("by line")
+
+@cron("*/5 16 * * sun,mon-sat", target="mule1", overlap="skip")
+def by_star(signum):
+    say("by star", here())
+
+@cron(5, 16, -1, -1, -1, target="mule2")
+def by_numbers(signum):
+    say("by numbers", here())
+"""
+
+
+def test_crontab_lines_run_on_the_server_s_wall(start_server: StartServer) -> None:
+    """Lines and numbers alike, when their minute begins."""
+    west = (int(time.time()) - (16 * 3600 + 4 * 60 + 56)) % 86400  # there it is 16:04:56
+    zone = f"XXX{west // 3600}:{west // 60 % 60:02}:{west % 60:02}"
+    files = {"app.py": HEAD + LINES}
+    server = start_server(ini=INI + "mules = 2\n", files=files, env={"TZ": zone})
+    told(server, "by line", within=20)
+    told(server, "by star mule1")
+    told(server, "by numbers mule2")
+    assert len(server.log.find("<by ")) == 3
+
+
+def test_hundreds_of_timers_all_tick(start_server: StartServer) -> None:
+    """More than the 256 numbers and 64 timers of uWSGI, beside an application's own 17."""
+    code = """
+def make(number):
+    def tick(signum):
+        ticked.add(number)
+        if len(ticked) == 300:
+            say("all ticked", min(numbers) > 255, 17 not in numbers)
+        numbers.add(signum)
+    tick.__qualname__ = f"tick{number}"
+    return tick
+
+ticked, numbers = set(), set()
+for number in range(300):
+    timer(0.5)(make(number))
+signal(17)(note)
+"""
+    server = start(start_server, code)
+    told(server, "all ticked True True")
+    server.get("/?uwsgi.signal(17)")
+    told(server, "signal 17 in worker1")
 
 
 def test_a_state_that_cannot_be_written_is_said_and_the_job_runs(start_server: StartServer) -> None:
