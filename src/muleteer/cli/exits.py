@@ -20,6 +20,8 @@ class Exit(IntEnum):
     """Some of the tasks were left as they are: they run, or the command does not fit them."""
     MISUSED = 3
     """The words of the command are wrong."""
+    TASK_FAILED = 4
+    """A task was run and failed."""
 
 
 class Misused(Exception):

@@ -10,13 +10,11 @@ Runs in: the shell's process.
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from muleteer.cli import looking, steering
+from muleteer.cli import looking, running, steering
 from muleteer.cli.exits import Exit, Misused
 from muleteer.cli.screen import Screen
 from muleteer.cli.tasks import STATES, home_of
@@ -40,9 +38,6 @@ def main(arguments: Sequence[str], screen: Screen | None = None) -> int:
     except MuleteerError as error:
         screen.complain(str(error))
         return Exit.FAILED
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
 
 
 class _Parser(argparse.ArgumentParser):
@@ -89,6 +84,7 @@ def _parser() -> _Parser:
     show.add_argument("tasks", metavar="TASK", nargs="+", help=_TASK_HELP)
     stats = command("stats", looking.stats, "count tasks")
     stats.add_argument("--function", default="", metavar="NAME", help=_FUNCTION_HELP)
+    _add_application(command("run", running.run, "run tasks here and now"))
     for made in (
         command("retry", steering.retry, "bring dead tasks back, let delayed ones run now"),
         command("rm", steering.remove, "remove tasks"),
@@ -103,6 +99,18 @@ def _parser() -> _Parser:
     purge.add_argument("--dry-run", action="store_true", help="only say what would be done")
     purge.add_argument("--yes", action="store_true", help="also tasks that have not run yet")
     return parser
+
+
+def _add_application(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tasks", metavar="TASK", nargs="+", help=_TASK_HELP)
+    parser.add_argument(
+        "--ini", action="append", default=[], metavar="FILE", help="the server's configuration"
+    )
+    parser.add_argument("--module", default="", metavar="MODULE", help="the application's module")
+    parser.add_argument(
+        "--import", dest="modules", action="append", default=[], metavar="MODULE",
+        help="a module with the tasks' functions",
+    )  # fmt: skip
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -122,5 +130,5 @@ _DESCRIPTION = "Look into a spool directory and steer its tasks, with or without
 _EPILOG = (
     "Exit codes: 0 done; 1 no such task, or the directory cannot be used;"
     " 2 some tasks were left alone, because they run or the command does not fit them;"
-    " 3 wrong words."
+    " 3 wrong words; 4 a task that was run failed."
 )

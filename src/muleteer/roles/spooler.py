@@ -186,6 +186,17 @@ class Spooler(Role):
 
     # -- one task --------------------------------------------------------------------------
 
+    def run_now(self, task: Task) -> None:
+        """Run one claimed task and settle it, outside the loop; a wish to exit is its failure."""
+        try:
+            self._take(task)
+        except SystemExit:
+            pass  # settled already
+
+    def interrupt(self, number: int = 0, frame: object = None) -> None:
+        """Raise `Leave` in the task that runs, which then stays as it was. A signal handler."""
+        self._task_run.interrupt(number, frame)
+
     def _take(self, task: Task) -> None:
         """Run a task, in a slot if its function has a number of them; park it if none is free."""
         hook, seen = self.registry.hooks.get("spooler"), task.seen()

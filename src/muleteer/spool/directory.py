@@ -45,7 +45,7 @@ from muleteer.spool.files import (
 from muleteer.spool.index import Index
 from muleteer.spool.marks import BURIED, ENDED, RUN_BEGUN
 from muleteer.spool.results import keep
-from muleteer.spool.store import UNIQUE, Outcome, Result, Task, with_specials
+from muleteer.spool.store import LATEST, UNIQUE, Outcome, Result, Task, with_specials
 from muleteer.spool.sweeping import Sweeper
 from muleteer.spool.unique import put_unique, release
 from muleteer.wire.spoolfile import encode_task
@@ -150,6 +150,14 @@ class DirectoryStore:
         if task is None and self._hear():
             task = self._claim_known(now)
         return task
+
+    def claim_this(self, path: bytes) -> Task | None:
+        """Take one task, due or not, as if its last run had not died; None: it is not to be had."""
+        try:
+            task = self._look(self._relative(path), LATEST)
+        except FileNotFoundError:
+            return None
+        return None if task is None else replace(task, died=False)
 
     def settle(
         self,

@@ -27,11 +27,11 @@ from muleteer.spool import notes
 from muleteer.spool.filelock import try_lock, unlock
 from muleteer.spool.files import is_at, make_folder, read_whole, write_whole
 from muleteer.spool.graves import DEAD, REASON
-from muleteer.spool.looking import Found, find, unavailable
+from muleteer.spool.looking import Found, content_of, find, unavailable
 from muleteer.spool.results import DONE
 from muleteer.spool.store import Task
 
-__all__ = ["Change", "cancel", "move", "remove", "retry"]
+__all__ = ["Change", "cancel", "move", "queue_path", "remove", "retry"]
 
 _LOCKING: Final = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -86,6 +86,16 @@ def retry(found: Found) -> Change:
             _forget_reason(found)
         return change
     return _change(found, "make a task due", lambda fd: _make_due(found, fd))
+
+
+def queue_path(found: Found) -> bytes:
+    """Where a task lies, or would lie once it is retried; SpoolError when it cannot be read."""
+    if found.folder != DEAD:
+        return found.path
+    try:
+        return _place(found, content_of(found))
+    except (Malformed, OSError) as error:
+        raise SpoolError(f"task {os.fsdecode(found.name)} cannot be read: {error}") from error
 
 
 def move(found: Found, home: bytes) -> Change:
@@ -151,13 +161,19 @@ def _open(file: bytes) -> int:
 def _revive(found: Found, fd: int) -> Change:
     """Rewrite it among the dead, then give it its place in the queue."""
     task = _task(found, fd)
+    path = _place(found, task)
+    write_whole(found.file, _anew(task))
+    if (folder := os.path.dirname(path)) != found.home:
+        make_folder(folder)
+    os.rename(found.file, path)
+    return Change.DONE
+
+
+def _place(found: Found, task: Task) -> bytes:
+    """Where a task lies in the queue: by its priority, if it has one."""
     priority = task.vars.get(b"priority", b"")
     folder = found.home + (b"/" + priority if priority.isdigit() else b"")
-    write_whole(found.file, _anew(task))
-    if priority.isdigit():
-        make_folder(folder)
-    os.rename(found.file, folder + b"/" + found.name)
-    return Change.DONE
+    return folder + b"/" + found.name
 
 
 def _make_due(found: Found, fd: int) -> Change:

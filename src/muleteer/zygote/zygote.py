@@ -9,7 +9,6 @@ Runs in: the zygote, forked by the master.
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import select
 import signal as unix_signals
@@ -22,7 +21,6 @@ from typing import Any, NoReturn
 from muleteer import journal
 from muleteer.config.options import Settings
 from muleteer.errors import AppNotLoaded, ExitCode, MuleteerError
-from muleteer.facade.install import install
 from muleteer.ipc.channels import Endpoint
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.sockets import Listener
@@ -37,11 +35,9 @@ from muleteer.runtime import Runtime, source_message
 from muleteer.serve import loader
 from muleteer.serve.programs import load_program
 from muleteer.zygote.forking import fork_child
+from muleteer.zygote.loading import begin_to_load, end_loading, print_app_traceback, reason
 
 __all__ = ["Zygote", "live"]
-
-_DJANGO = "muleteer.contrib.django.boot"
-"""Loaded by name, and only for an application that is Django's."""
 
 
 def live(
@@ -110,40 +106,20 @@ class Zygote:
     def _load(self) -> bool:
         started = time.monotonic()
         try:
-            loader.prepare_process(self.settings)
-            install(self.runtime)
-            self._prepare_framework()
-            for field in ("shared_import", "import_", "spooler_import"):
-                loader.import_modules(self.settings, field)
+            begin_to_load(self.runtime)
             self.application = loader.load_application(self.settings) or self._no_application()
             self.programs = [
                 load_program(text, f"mule = {text}") for text in self.settings.mule_programs
             ]
-            if self.settings.chdir2:
-                loader.change_directory(self.settings.chdir2, self.settings.where("chdir2"))
-            self._adopt_framework()
+            end_loading(self.runtime)
         except (MuleteerError, SystemExit) as error:
-            return self._failed(_reason(error))
+            return self._failed(reason(error))
         except Exception as error:  # noqa: BLE001 - the application's own code, whatever it raises
-            _print_app_traceback(error)
-            return self._failed(f"{loader.describe(self.settings)}: {_reason(error)}")
+            print_app_traceback(error)
+            return self._failed(f"{loader.describe(self.settings)}: {reason(error)}")
         seconds = time.monotonic() - started
         journal.app_loaded(self.runtime.generation, seconds, loader.describe(self.settings))
         return True
-
-    def _prepare_framework(self) -> None:
-        """Let Django set itself up before anything of its project is imported."""
-        is_django = (self.settings.module or "").startswith("django.")
-        if is_django or "DJANGO_SETTINGS_MODULE" in os.environ:
-            django = importlib.import_module(_DJANGO)
-            django.prepare(self.settings)
-
-    def _adopt_framework(self) -> None:
-        """Care for the database connections of a Django that is loaded, whoever set it up."""
-        if "django" in sys.modules:
-            django = importlib.import_module(_DJANGO)
-            django.close_before_fork()
-            self.runtime.around = django.around_task
 
     def _no_application(self) -> loader.Application:
         """What answers when no app is named: signals and tasks may be all a socket is for."""
@@ -275,24 +251,3 @@ def _drain(fd: int) -> None:
         os.read(fd, 4096)
     except BlockingIOError:
         pass
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, MuleteerError):
-        return str(error)
-    if isinstance(error, SystemExit):
-        return f"the code called sys.exit({error.code!r}) while it was imported"
-    return f"{type(error).__name__}: {error}"
-
-
-def _print_app_traceback(error: Exception) -> None:
-    """Print the application's traceback without our frames and the import system's."""
-    frames = error.__traceback__
-    here = os.path.dirname(os.path.dirname(__file__))
-    while frames is not None and (
-        frames.tb_frame.f_code.co_filename.startswith((here, "<frozen importlib"))
-        or frames.tb_frame.f_code.co_filename == importlib.__file__
-    ):
-        frames = frames.tb_next
-    # no frame is left of a SyntaxError: its own lines name the file
-    traceback.print_exception(type(error), error, frames)

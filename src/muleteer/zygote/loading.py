@@ -1,0 +1,67 @@
+"""Loading the application: the `uwsgi` module, its framework, its imports, and what went wrong.
+
+Not here: finding the WSGI callable (serve/loader.py).
+Runs in: the zygote; a command of the shell that runs a task itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+from muleteer.errors import MuleteerError
+from muleteer.facade.install import install
+from muleteer.runtime import Runtime
+from muleteer.serve import loader
+
+__all__ = ["begin_to_load", "end_loading", "print_app_traceback", "reason"]
+
+_DJANGO = "muleteer.contrib.django.boot"
+"""Loaded by name, and only for an application that is Django's."""
+
+
+def begin_to_load(runtime: Runtime) -> None:
+    """Have `import uwsgi` work, and import what is to be there before the application."""
+    settings = runtime.settings
+    loader.prepare_process(settings)
+    install(runtime)
+    is_django = (settings.module or "").startswith("django.")
+    if is_django or "DJANGO_SETTINGS_MODULE" in os.environ:
+        importlib.import_module(_DJANGO).prepare(settings)
+    for field in ("shared_import", "import_", "spooler_import"):
+        loader.import_modules(settings, field)
+
+
+def end_loading(runtime: Runtime) -> None:
+    """Go where the application works; care for the connections of a Django, whoever set it up."""
+    settings = runtime.settings
+    if settings.chdir2:
+        loader.change_directory(settings.chdir2, settings.where("chdir2"))
+    if "django" in sys.modules:
+        django = importlib.import_module(_DJANGO)
+        django.close_before_fork()
+        runtime.around = django.around_task
+
+
+def reason(error: BaseException) -> str:
+    """Why the application could not be loaded, in one line."""
+    if isinstance(error, MuleteerError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"the code called sys.exit({error.code!r}) while it was imported"
+    return f"{type(error).__name__}: {error}"
+
+
+def print_app_traceback(error: Exception) -> None:
+    """Print the application's traceback without our frames and the import system's."""
+    frames = error.__traceback__
+    here = os.path.dirname(os.path.dirname(__file__))
+    while frames is not None and (
+        frames.tb_frame.f_code.co_filename.startswith((here, "<frozen importlib"))
+        or frames.tb_frame.f_code.co_filename == importlib.__file__
+    ):
+        frames = frames.tb_next
+    # no frame is left of a SyntaxError: its own lines name the file
+    traceback.print_exception(type(error), error, frames)
