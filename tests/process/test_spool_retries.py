@@ -52,6 +52,12 @@ def leaves(task):
     note("try", task["name"])
     sys.exit(3)
 
+@spool(retries=1, delay=0.05)
+async def cancelled(task):
+    import asyncio
+    note("try", task["name"])
+    raise asyncio.CancelledError
+
 @spool(retries=1, delay=0.05, timeout=0.3)
 def hangs(task):
     note("try", task["name"])
@@ -126,7 +132,9 @@ def tries(yard: Playground, name: str) -> int:
 def test_an_exception_is_tried_again_and_ends(yard: Playground) -> None:
     """Two retries are three runs; then the task lies in dead/ with the reason, and others run."""
     path = yard.ask("fails.spool(name='f')")
-    assert "it failed 3 times, at last: ValueError: no f" in buried(yard, path)
+    reason = buried(yard, path).splitlines()
+    assert reason[0] == "it failed 3 times, at last: ValueError: no f"
+    assert (reason[2], reason[-1]) == ("Traceback (most recent call last):", "ValueError: no f")
     assert tries(yard, "f") == 3
     assert len(yard.server.log.find("^ValueError: no f$")) == 3, "each with its traceback"
     yard.server.wait_for(r"failed \(1 of 3\): ValueError: no f; it will run again in 0\.0[45] s")
@@ -163,6 +171,7 @@ def test_on_dead_that_raises_costs_nothing(yard: Playground) -> None:
 @pytest.mark.parametrize(
     ("name", "runs", "why"),
     [
+        ("cancelled", 2, "CancelledError"),
         ("kills", 3, "the process that ran the task died"),
         ("leaves", 2, "SystemExit: 3"),
         ("hangs", 2, "the process that ran the task died"),
@@ -171,7 +180,7 @@ def test_on_dead_that_raises_costs_nothing(yard: Playground) -> None:
 def test_a_poison_task_does_not_kill_spoolers_for_ever(
     yard: Playground, name: str, runs: int, why: str
 ) -> None:
-    """SIGKILL, sys.exit() or harakiri in a task counts a try; after the last one it is dead."""
+    """SIGKILL, sys.exit(), harakiri, a BaseException: each counts a try; after the last it ends."""
     path = yard.ask(f"{name}.spool(name='p')")
     assert why in buried(yard, path)
     assert tries(yard, "p") == runs

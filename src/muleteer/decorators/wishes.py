@@ -20,7 +20,6 @@ Seconds = float | timedelta
 _KEPT_S = 86400.0
 _MOST_AT_ONCE = 1000
 _BACKOFFS = ("exponential", "linear", "fixed")
-_SECONDS = ("delay", "max_delay", "give_up_after", "timeout")
 
 
 class Wishes(TypedDict, total=False):

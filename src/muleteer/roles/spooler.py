@@ -284,7 +284,7 @@ class Spooler(Role):
                 becomes = self._verdict(task, run, chosen)
                 keep_s = wishes.get("keep_result")
                 kept = result_of(task, run, keep_s, began) if keep_s and began else None
-                self._carry_out(task, becomes, kept)
+                self._carry_out(task, run, becomes, kept)
                 self._tell(task, run, becomes, chosen)
         except SpoolError as error:
             journal.store_unavailable(str(error), self._frequency)
@@ -300,7 +300,7 @@ class Spooler(Role):
             chance=random.random(),
         )
 
-    def _carry_out(self, task: Task, becomes: Verdict, kept: Result | None) -> None:
+    def _carry_out(self, task: Task, run: Run, becomes: Verdict, kept: Result | None) -> None:
         match becomes:
             case Done():
                 self.store.settle(task, Outcome.OK, result=kept)
@@ -311,7 +311,7 @@ class Spooler(Role):
             case AsItWas(at):
                 self.store.settle(task, Outcome.IGNORE, at=at)
             case Dead(reason):
-                self.store.bury(task, reason)
+                self.store.bury(task, f"{reason}\n\n{run.details}".rstrip())
 
     def _tell(self, task: Task, run: Run, becomes: Verdict, chosen: RetryPolicy) -> None:
         """Log what became of the task; whoever wants to hear of its death is called."""

@@ -12,6 +12,7 @@ decorators' does, has an attribute `policy_of(task)`: a mapping with some of the
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from math import inf
@@ -19,7 +20,7 @@ from typing import Any
 
 from muleteer import journal
 from muleteer.config.options import Settings
-from muleteer.errors import Leave
+from muleteer.errors import Leave, Retire
 from muleteer.spool.looking import function_of
 from muleteer.spool.store import Outcome, Result, Task
 from muleteer.spool.verdict import Ending, RetryPolicy, Run
@@ -27,6 +28,8 @@ from muleteer.spool.verdict import Ending, RetryPolicy, Run
 __all__ = ["DIED", "DONE", "Hook", "TaskRun", "policy", "result_of", "wishes_of"]
 
 Hook = Callable[[Mapping[Any, Any]], object]
+
+_DETAILS = 20_000
 
 DONE = Run(Ending.DONE)
 DIED = Run(Ending.DIED, "the process that ran the task died")
@@ -48,7 +51,7 @@ class TaskRun:
         """Run the task and say how that ended. A `SystemExit` of the task's passes through."""
         try:
             return self._run(hook, seen, task)
-        except Leave:
+        except (Leave, Retire):
             return Run(Ending.INTERRUPTED)
 
     def _run(self, hook: Hook, seen: Mapping[Any, Any], task: Task) -> Run:
@@ -57,7 +60,9 @@ class TaskRun:
             returned = hook(seen)
             self._is_running = False
             return _meaning(returned)
-        except Exception as error:  # noqa: BLE001 - the application's own code
+        except (Leave, Retire, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - the application's; a CancelledError, too
             self._is_running = False
             return _failure(error, task.label)
         finally:
@@ -114,7 +119,7 @@ def _done(word: int) -> Run:
     return Run(Ending.DONE, value=getattr(word, "spool_result", None))
 
 
-def _failure(error: Exception, name: str) -> Run:
+def _failure(error: BaseException, name: str) -> Run:
     """How a run ended that raised; the log gets the traceback, unless it was asked for."""
     words = _in_words(error)
     answer = getattr(error, "spool_answer", None)
@@ -126,7 +131,8 @@ def _failure(error: Exception, name: str) -> Run:
         Ending.RAISED,
         words,
         getattr(error, "spool_after", None),
-        getattr(error, "spool_retries", inf),
+        details="".join(traceback.format_exception(error))[-_DETAILS:],
+        most_retries=getattr(error, "spool_retries", inf),
     )
 
 

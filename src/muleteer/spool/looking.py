@@ -339,10 +339,10 @@ def _unreadable(found: Found, why: str) -> Status:
 
 
 def _reason(found: Found) -> tuple[str, float]:
-    """Why a dead task is dead, and since when."""
+    """Why a dead task is dead, in one line, and since when; the rest of the file is a traceback."""
     try:
         with open(found.file + REASON, "rb") as file:
-            said = file.read().decode("utf-8", "replace").strip()
+            said = file.readline(_HEAD_BYTES).decode("utf-8", "replace").strip()
             return said, os.fstat(file.fileno()).st_mtime
     except OSError:
         return "", found.info.st_ctime

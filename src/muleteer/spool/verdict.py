@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 _LEAST_PART: Final = 0.8
+_LONGEST_S: Final = 10 * 365 * 86400.0
+"""No wait is longer: what comes after it has no place in some file systems' times."""
 _MOST_DOUBLINGS: Final = 60
 
 OnDead = Callable[[Mapping[Any, Any], str], object]
@@ -75,6 +77,8 @@ class Run:
     """One line: what was raised, or how it died."""
     after: float | None = None
     """The wait in seconds that `Retry(after=...)` asked for."""
+    details: str = ""
+    """The traceback, for whoever finds the task among the dead."""
     most_retries: float = inf
     """What this very failure deserves at most, whatever the policy: no code comes from waiting."""
     value: Any = None
@@ -180,7 +184,7 @@ def wait_s(policy: RetryPolicy, failures: int, chance: float) -> float:
         "fixed": 1.0,
     }[policy.backoff]
     part = _LEAST_PART + (1 - _LEAST_PART) * chance
-    return min(policy.delay * factor, policy.max_delay) * part
+    return min(policy.delay * factor, policy.max_delay, _LONGEST_S) * part
 
 
 def _times(failures: int) -> str:
