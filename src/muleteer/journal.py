@@ -7,11 +7,13 @@ Runs in: anywhere but Unix signal handlers, and not between the fork and the sea
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 from collections.abc import Iterable
 from math import inf
+from typing import Any
 
 __all__ = ["configure", "identify"]
 
@@ -31,10 +33,26 @@ class _Formatter(logging.Formatter):
         return text
 
 
-def configure() -> None:
+class _JsonFormatter(logging.Formatter):
+    """The same as one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "time": round(record.created, 6),
+            "level": record.levelname,
+            "who": _who,
+            "pid": os.getpid(),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
+
+
+def configure(*, as_json: bool = False) -> None:
     """Send the server's own lines to stderr; called by the command line and nobody else."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter())
+    handler.setFormatter(_JsonFormatter() if as_json else _Formatter())
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False

@@ -26,7 +26,7 @@ from muleteer.ipc.targets import resolve
 from muleteer.registry import Registry, Source
 from muleteer.spool.store import Store
 
-__all__ = ["Life", "Runtime"]
+__all__ = ["Life", "RequestNotes", "Runtime"]
 
 
 class Life(Protocol):
@@ -59,6 +59,13 @@ class Life(Protocol):
 
     def leave_if_asked(self) -> None:
         """End the process's life here if it was asked to leave; from now on nowhere else."""
+
+
+class RequestNotes(Protocol):
+    """What the application says of the request it runs, for its line in the log."""
+
+    logvars: dict[str, str]
+    is_wanted: bool
 
 
 class _Stage(threading.local):
@@ -99,6 +106,8 @@ class Runtime:
         self.before_waiting: dict[int, Callable[[], None]] = {}
         """What a thread does before it waits for another node, by its ident."""
         self.stage = _Stage()
+        self.request_notes: dict[int, RequestNotes] = {}
+        """What is said of the request a thread runs, by the thread's ident."""
 
     # -- who am I --------------------------------------------------------------------
 

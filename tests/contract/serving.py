@@ -36,6 +36,15 @@ class Options:
     http_keepalive: float = 60.0
     socket_timeout: float = 4.0
     disable_logging: bool = False
+    log_format: str | None = None
+    json_logs: bool = False
+    log_micros: bool = False
+    log_x_forwarded_for: bool = False
+    log_4xx: bool = False
+    log_5xx: bool = False
+    log_slow: int = 0
+    log_big: int = 0
+    log_zero: bool = False
     worker_reload_mercy: float = 60.0
 
 

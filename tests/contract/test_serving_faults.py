@@ -291,7 +291,8 @@ def test_a_request_is_counted_and_has_a_deadline(new_site: NewSite) -> None:
     site.connect().ask(GET)
     assert before + 30 <= site.core.deadlines[0] <= site.clock() + 30
     (counted,) = site.core.counted
-    assert counted["tx"] == 5
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n"
+    assert (counted["tx"], counted["status"]) == (len(head) + 5, 200)
     assert not counted["failed"]
 
 

@@ -724,6 +724,49 @@ class Settings:
         "Write no line for each request.",
         short="L",
     )
+    log_format: str | None = option(
+        None,
+        "Form of the line of a request, with uWSGI's %(name) variables.",
+        aliases=("logformat",),
+        example="%(addr) %(method) %(uri) %(status) %(msecs)ms",
+    )
+    json_logs: bool = option(
+        False,
+        "Write the lines of requests and the server's own as JSON objects, one a line.",
+        uwsgi="ours",
+    )
+    log_micros: bool = option(
+        False,
+        "Count microseconds in the line of a request, not milliseconds.",
+    )
+    log_x_forwarded_for: bool = option(
+        False,
+        "Name in the line of a request whom its proxy says it came from.",
+    )
+    log_4xx: bool = option(
+        False,
+        "With disable-logging: log requests answered with a status from 400 to 499 all the same.",
+    )
+    log_5xx: bool = option(
+        False,
+        "The same for a status from 500 to 599.",
+    )
+    log_slow: int = option(
+        0,
+        "The same for requests that took so many milliseconds or longer; 0: for none.",
+        check=not_negative,
+        example="1000",
+    )
+    log_big: int = option(
+        0,
+        "The same for answers of so many bytes or more; 0: for none.",
+        check=not_negative,
+        example="1000000",
+    )
+    log_zero: bool = option(
+        False,
+        "The same for answers without a body.",
+    )
     logto: str | None = option(
         None,
         "File to which everything is logged.",

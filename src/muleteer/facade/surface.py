@@ -18,6 +18,7 @@ from muleteer.erlang.identity import full_name
 from muleteer.facade.erlang import Erlang
 from muleteer.facade.mules import Mules
 from muleteer.facade.process import Process
+from muleteer.facade.requestlog import RequestLog
 from muleteer.facade.rpc import Rpc
 from muleteer.facade.signals import Signals
 from muleteer.facade.sources import Sources
@@ -35,12 +36,12 @@ _NOT_YET = """
     accepting add_var alarm async_connect async_sleep
     cache_clear cache_dec cache_del cache_div cache_exists cache_get cache_inc cache_keys cache_mul
     cache_num cache_set cache_update chunked_read chunked_read_nb cl close connect
-    connection_fd disconnect embedded_data env extract get_logvar
-    green_schedule i_am_the_lord is_connected log_this_request
+    connection_fd disconnect embedded_data env extract
+    green_schedule i_am_the_lord is_connected
     lord_scroll magic_table metric_dec metric_div metric_get metric_inc metric_mul metric_set
     metric_set_max metric_set_min offload queue_get queue_last queue_pop
     queue_pull queue_pull_slot queue_push queue_set queue_slot ready_fd recv
-    request_context route scrolls send sendfile set_logvar set_warning_message
+    request_context route scrolls send sendfile set_warning_message
     snmp_set_community start_response suspend wait_fd_read
     wait_fd_write websocket_handshake websocket_recv websocket_recv_nb websocket_send
     websocket_send_binary
@@ -111,6 +112,7 @@ def _functions(runtime: Runtime) -> dict[str, Any]:
         Sources(runtime),
         Workers(runtime),
         Process(runtime),
+        RequestLog(runtime),
         SpoolFiles(runtime),
     ]
     parts += [Mules(runtime), Rpc(runtime), Erlang(runtime)]

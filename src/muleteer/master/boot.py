@@ -47,7 +47,7 @@ def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
     except StartError as error:  # the journal has no place to write to yet
         print(f"muleteer: {error}", file=sys.stderr)
         return error.exit_code
-    journal.configure()
+    journal.configure(as_json=settings.json_logs)
     journal.identify("master")
     journal.starting(__version__, platform.python_version())
     for sentence in (*(str(n) for n in settings.notices), *find_collisions()):

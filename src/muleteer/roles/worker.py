@@ -43,6 +43,7 @@ class _Lane:
         # who waits for an answer is a busy worker, too
         waits = self.worker.runtime.before_waiting
         waits[threading.get_ident()] = self.engine.dismiss_lines
+        self.worker.runtime.request_notes[threading.get_ident()] = self.engine.access.notes
         for listener in self.worker.listeners:
             takes = taken_on(
                 listener.address,
@@ -112,7 +113,7 @@ class Worker(Role):
             self.row.cores[lane],
             worker_id=self.seat.id,
             packets=Desk(self.runtime, self.row.cores[lane]).handlers,
-            log_request=None if self.settings.disable_logging else _write_lines,
+            log_request=_write_lines,
             after_request=self._after_request,
             core_id=lane,
             count_requests=lambda: self.runtime.scoreboard.total_requests,

@@ -124,8 +124,10 @@ class Engine:
         self._template = environ_template(settings)
         self._listeners: list[_Listener] = []
         # logging
-        self._log_request = None if settings.disable_logging else log_request
-        self._access = AccessLog(os.getpid(), core_id, count_requests)
+        self._log_request = log_request
+        self.access = AccessLog(
+            os.getpid(), core_id, count_requests, worker=worker_id, settings=settings
+        )
         self._lines: list[str] = []
         self._complaints = Complaints(loop.now)
         # what changes
@@ -276,7 +278,7 @@ class Engine:
             self.dismiss_lines()
         variables = request.variables
         counted = (0, 0)
-        if self._log_request is not None:
+        if self.access.counts_variables:
             counted = size_of_variables(variables, len(self._template))
         started = self.now()
         core = self._core
@@ -295,8 +297,10 @@ class Engine:
             failed=response.failed,
             status=head.code if head else 0,
         )
-        if self._log_request is not None:
-            self._note(self._access.line(response, variables, counted, ended - started))
+        access, seconds = self.access, ended - started
+        if access.is_always_wanted or access.wants(response, seconds):
+            self._note(access.line(response, variables, counted, seconds))
+        access.notes.forget()
         if self._after_request is not None:
             self._after_request()
         return response

@@ -18,6 +18,7 @@ from muleteer.wire.request import Request, Spill
 
 __all__ = [
     "FileWrapper",
+    "LogSettings",
     "ServeSettings",
     "WSGIApplication",
     "environ_template",
@@ -32,7 +33,32 @@ UWSGI_VERSION = b"2.0.31"
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class ServeSettings(Protocol):
+class LogSettings(Protocol):
+    """The options that the request log reads."""
+
+    @property
+    def disable_logging(self) -> bool: ...
+    @property
+    def log_format(self) -> str | None: ...
+    @property
+    def json_logs(self) -> bool: ...
+    @property
+    def log_micros(self) -> bool: ...
+    @property
+    def log_x_forwarded_for(self) -> bool: ...
+    @property
+    def log_4xx(self) -> bool: ...
+    @property
+    def log_5xx(self) -> bool: ...
+    @property
+    def log_slow(self) -> int: ...
+    @property
+    def log_big(self) -> int: ...
+    @property
+    def log_zero(self) -> bool: ...
+
+
+class ServeSettings(LogSettings, Protocol):
     """The options that serving reads."""
 
     @property
@@ -53,8 +79,6 @@ class ServeSettings(Protocol):
     def http_keepalive(self) -> float: ...
     @property
     def socket_timeout(self) -> float: ...
-    @property
-    def disable_logging(self) -> bool: ...
     @property
     def worker_reload_mercy(self) -> float: ...
 

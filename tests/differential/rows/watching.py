@@ -1,4 +1,4 @@
-"""What shows a server from outside: the stats.
+"""What shows a server from outside: the stats, and the lines of requests.
 
 Runs in: the test process.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any
 from tests.differential.claims import Claim, Observe, Setup, rows_of
 from tests.differential.looks import answer, evaluate
 from tests.differential.probes import PROBE
-from tests.harness import Server, eventually
+from tests.harness import Server, eventually, http_raw
 
 PATIENCE_S = 15.0
 
@@ -118,7 +119,134 @@ def _statuses(server: Server) -> object:
     return [worker["status"] for worker in stats(server)["workers"]]
 
 
+# -- the lines of requests ---------------------------------------------------------------
+
+LINES = """
+import uwsgi
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/vars":
+        uwsgi.set_logvar("mine", "hello")
+        uwsgi.set_logvar(b"two", b"x y")
+    if path == "/wanted":
+        uwsgi.log_this_request()
+    status = {"/missing": "404 Not Found", "/broken": "503 No"}.get(path, "200 OK")
+    start_response(status, [("Content-Type", "text/plain"), ("Content-Length", "2"), ("X", "y")])
+    return [b"" if path == "/empty" else b"ok"]
+"""
+
+VARIABLES = (
+    "method uri proto addr user host uagent referer status rsize hsize size headers cl modifier1"
+    " modifier2 werr rerr ioerr wid core var.HTTP_X var.NO mine two nothing metric.x"
+)
+
+REQUEST = (
+    "{method} {path} HTTP/1.1\r\nHost: example.org\r\nUser-Agent: 100% a b\r\n{more}"
+    "Connection: close\r\n\r\n"
+)
+
+
+def _setup(name: str, ini: str) -> Setup:
+    return Setup(name=f"request log, {name}", app=LINES, ini=ini)
+
+
+_named = "LINE " + " ".join(f"{name}=<%({name})>" for name in VARIABLES.split())
+FORMATTED = _setup("a format", f"log-format = {_named}")
+TIMED = _setup("times", "log-format = LINE %(time) %(tmsecs) %(tmicros) %(epoch) %(secs) %(ltime)")
+PERCENT = _setup("a percent sign", "log-format = LINE %(method) 100%% of %(proto)")
+QUIET = _setup("disabled", "disable-logging = true\nlog-4xx = true\nlog-5xx = true")
+BIG = _setup("disabled but for sizes", "disable-logging = true\nlog-big = 2\nlog-zero = true")
+MICROS = _setup("micros", "log-micros = true\nlog-x-forwarded-for = true")
+DEFAULT = (
+    r"\[pid: (\d+)\|app: 0\|req: (\d+)/(\d+)\] (\S+) \((\S*)\) {\d+ vars in \d+ bytes} \[.{24}\]"
+    r" (\S+) (\S+) => generated (\d+) bytes in \d+ (micros|msecs) \((\S+ \d+)\)"
+    r" (\d+) headers in (\d+) bytes \(\d+ switches on core (\d)\)"
+)
+
+
+def _ask(server: Server, path: str, more: str = "", method: str = "GET", body: str = "") -> None:
+    head = REQUEST.format(method=method, path=path, more=more)
+    http_raw(server.http, (head + body).encode())
+
+
+def line_after(
+    path: str, *, more: str = "", method: str = "GET", body: str = "", masks: str = ""
+) -> Observe:
+    """The line of one request, beginning behind `LINE`; digits are masked where they are time."""
+
+    def look(server: Server) -> object:
+        here = server.log.here()
+        _ask(server, path, more, method, body)
+        line = server.wait_for("^LINE ", after=here, within=PATIENCE_S).string
+        return re.sub(masks, "#", line) if masks else line
+
+    return look
+
+
+def parts_after(path: str, more: str = "") -> Observe:
+    """What the default line says, but for pid and time."""
+
+    def look(server: Server) -> object:
+        here = server.log.here()
+        _ask(server, path, more)
+        return server.wait_for(DEFAULT, after=here, within=PATIENCE_S).groups()[1:]
+
+    return look
+
+
+def lines_of(*paths: str) -> Observe:
+    """Which of some requests leave a line; the last one must."""
+
+    def look(server: Server) -> object:
+        for path in paths:
+            _ask(server, path)
+        server.wait_for(f"GET {paths[-1]} ", within=PATIENCE_S)
+        return [match[1] for match in server.log.find(r"\] GET (\S+) =>")]
+
+    return look
+
+
+def _log_row(setup: Setup, says: str, observe: Observe, **verdict: Any) -> Claim:
+    return rows_of("Watching: the lines of requests", setup)(says, observe, **verdict)
+
+
+LOG_CLAIMS = [
+    _log_row(MICROS, "the default line, word for word", parts_after("/a%20b?c=d")),
+    _log_row(
+        MICROS,
+        "`log-x-forwarded-for` names whom the proxy names",
+        parts_after("/", "X-Forwarded-For: 192.0.2.7\r\n"),
+    ),
+    _log_row(FORMATTED, "the variables of `log-format`, of a GET", line_after("/a%20b?c=d")),
+    _log_row(
+        FORMATTED,
+        "the same of a POST with a body, a referer and a header of its own",
+        line_after(
+            "/",
+            more="Referer: http://r/\r\nX: 1 2\r\nContent-Length: 3\r\n",
+            method="POST",
+            body="abc",
+        ),
+    ),
+    _log_row(FORMATTED, "variables that the application set", line_after("/vars")),
+    _log_row(FORMATTED, "an answer without a body", line_after("/empty")),
+    _log_row(TIMED, "how the times are written", line_after("/", masks=r"\d+|\b[A-Z][a-z]{2}\b")),
+    _log_row(PERCENT, "a percent sign that begins no variable stands for itself", line_after("/")),
+    _log_row(
+        QUIET,
+        "`disable-logging` with `log-4xx`, `log-5xx` and `log_this_request()`",
+        lines_of("/", "/missing", "/wanted", "/again", "/broken"),
+    ),
+    _log_row(
+        BIG,
+        "`disable-logging` with `log-big` and `log-zero`",
+        lines_of("/empty", "/"),
+    ),
+]
+
 CLAIMS: list[Claim] = [
+    *LOG_CLAIMS,
     stats_row("the server's own keys, and the types of their values", types_of(TOP, lambda s: s)),
     stats_row(
         "the keys of a worker, and the types of their values",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
+
+import pytest
+from tests.contract.serving import Options
 
 from muleteer.serve.access import AccessLog, size_of_variables
 from muleteer.serve.wsgi import Response
@@ -59,3 +63,93 @@ def test_variables_are_counted_as_uwsgi_counts_them() -> None:
     """A name and a value are two; their bytes are those of the packet."""
     variables = {"A": "bc", "PATH_INFO": "/", "wsgi.url_scheme": "http", "wsgi.input": None}
     assert size_of_variables(variables, 2) == (4, (1 + 2 + 4) + (9 + 1 + 4))
+
+
+# -- formats ------------------------------------------------------------------------------
+
+
+def log_of(**options: Any) -> AccessLog:
+    return AccessLog(7, 2, lambda: 9, worker=3, settings=Options(**options))
+
+
+def response_to(variables: dict[str, Any], status: str = "200 OK", sent: int = 13) -> Response:
+    request = Request(variables, "GET", "/a", "HTTP/1.1", b"", True, True)
+    response = Response(request, None)  # type: ignore[arg-type]
+    response.head = ResponseHead(status, [])
+    response.sent = sent
+    return response
+
+
+def test_a_log_format_takes_the_place_of_the_default() -> None:
+    """With the application's own variables in it."""
+    log = log_of(log_format="%(method) %(uri) %(mine) on %(wid)")
+    log.notes.logvars["mine"] = "yours"
+    assert log.line(response_to({}), {}, (0, 0), 0.1) == "GET /a yours on 3"
+    log.notes.forget()
+    assert log.line(response_to({}), {}, (0, 0), 0.1) == "GET /a - on 3"
+
+
+def test_json_is_json() -> None:
+    """Whatever a client sent; with the application's variables in `vars`."""
+    log = log_of(json_logs=True)
+    log.notes.logvars["a"] = 'b"\n'
+    variables = {"REMOTE_ADDR": "1.2.3.4", "HTTP_USER_AGENT": 'x"\n\xe9'}
+    found = json.loads(log.line(response_to(variables), variables, (0, 0), 0.25))
+    assert (found["addr"], found["uagent"], found["vars"]) == ("1.2.3.4", 'x"\n\xe9', {"a": 'b"\n'})
+    assert (found["status"], found["seconds"], found["who"]) == (200, 0.25, "worker 3")
+    assert (found["request"], found["requests"], found["core"]) == (1, 9, 2)
+
+
+def test_micros_and_forwarded_clients() -> None:
+    """`log-micros` and `log-x-forwarded-for` change the default line, as in uWSGI."""
+    log = log_of(log_micros=True, log_x_forwarded_for=True)
+    variables = {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "9.9.9.9"}
+    line = log.line(response_to(variables), variables, (0, 0), 0.25)
+    assert "] 9.9.9.9 () {" in line
+    assert " in 250000 micros (" in line
+    assert "] 127.0.0.1 () {" in log.line(response_to({}), {"REMOTE_ADDR": "127.0.0.1"}, (0, 0), 0)
+
+
+def test_nothing_a_client_sends_forges_a_line() -> None:
+    """A line end in a variable, which a front server may let through, stays in its line."""
+    for options in ({}, {"log_format": "%(uagent) %(addr)"}):
+        evil = {"HTTP_USER_AGENT": "x\r\n[pid: 1|app: 0] root", "REMOTE_ADDR": "a\nb"}
+        line = log_of(**options).line(response_to(evil), evil, (0, 0), 0.1)
+        assert "\n" not in line
+        assert "\r" not in line
+        assert "a\\nb" in line
+
+
+# -- which requests leave a line ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted", "unwanted"),
+    [
+        ({"log_4xx": True}, ("404 Not Found", 1, 0.1), ("500 No", 1, 0.1)),
+        ({"log_5xx": True}, ("503 No", 1, 0.1), ("404 Not Found", 1, 0.1)),
+        ({"log_slow": 100}, ("200 OK", 1, 0.1), ("200 OK", 1, 0.0999)),
+        ({"log_big": 10}, ("200 OK", 10, 0.1), ("200 OK", 9, 0.1)),
+        ({"log_zero": True}, ("200 OK", 0, 0.1), ("200 OK", 1, 0.1)),
+    ],
+)
+def test_some_requests_are_logged_all_the_same(
+    rule: dict[str, Any], wanted: tuple[str, int, float], unwanted: tuple[str, int, float]
+) -> None:
+    """With `disable-logging` only what the rule is about."""
+    log = log_of(disable_logging=True, **rule)
+    assert not log.is_always_wanted
+    assert log.counts_variables
+    assert log.wants(response_to({}, *wanted[:2]), wanted[2])
+    assert not log.wants(response_to({}, *unwanted[:2]), unwanted[2])
+
+
+def test_an_application_may_ask_for_its_line() -> None:
+    """`log_this_request()` counts for one request."""
+    log = log_of(disable_logging=True)
+    assert not log.counts_variables  # nobody pays for lines that nobody wants
+    assert not log.wants(response_to({}), 0.1)
+    log.notes.is_wanted = True
+    assert log.wants(response_to({}), 0.1)
+    log.notes.forget()
+    assert not log.wants(response_to({}), 0.1)
