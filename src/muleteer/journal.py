@@ -149,8 +149,9 @@ def app_loaded(generation: int, seconds: float, what: str) -> None:
 
 def registered(signals: int, sources: Iterable[str]) -> None:
     log.info(
-        "the application registered %d signals; the clock has: %s",
+        "the application registered %d signal%s; the clock has: %s",
         signals,
+        "s" * (signals != 1),
         ", ".join(sources) or "nothing",
     )
 
@@ -323,7 +324,7 @@ def cron_state_unwritable(path: str, why: str) -> None:
 
 
 def watching(count: int, paths: Iterable[str]) -> None:
-    log.info("watching %d paths: %s", count, ", ".join(paths))
+    log.info("watching %d path%s: %s", count, "s" * (count != 1), ", ".join(paths))
 
 
 def cannot_watch(why: str, seconds: float) -> None:

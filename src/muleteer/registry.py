@@ -31,6 +31,11 @@ class Registration:
 
     target: str
     handler: Callable[..., Any]
+    name: bytes = field(init=False, compare=False)
+    """The handler's module and name, for the log; kept, since each run of it is announced."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _name_of(self.handler))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,12 @@ class Registry:
             if number not in self.signals:
                 return number
         raise ValueError("every signal number is taken")
+
+
+def _name_of(function: Callable[..., Any]) -> bytes:
+    name = getattr(function, "__qualname__", None)
+    words = f"{getattr(function, '__module__', '?')}.{name}" if name else repr(function)
+    return words.encode(errors="replace")
 
 
 def _stable_hash(name: str) -> int:

@@ -252,9 +252,11 @@ class _OwnStores(Mapping[str, Store]):
 
 def source_message(source: Source, registry: Registry) -> dict[str, Any]:
     """Turn a source into the plain values that travel to the master's clock."""
+    found = registry.signals.get(source.signum)
     return {
         "kind": source.kind,
         "signum": source.signum,
+        "handler": found.name.decode() if found else "",
         "arguments": list(source.arguments),
         "options": dict(source.options),
         "target": registry.target_of(source.signum),

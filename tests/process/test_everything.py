@@ -229,7 +229,8 @@ def test_harakiri_ends_one_worker_only(site: Site) -> None:
     (born,) = site.fired("postfork", before)
     assert (born.where, born.pid not in pids) == (event.where, True)
     assert site.server.pids("worker") == pids - {event.pid} | {born.pid}
-    site.server.wait_for(f"HARAKIRI ON {event.where.upper()}", after=line)
+    name = event.where.upper()
+    site.server.wait_for(rf"HARAKIRI ON {name} .*signal 7 \(decorated.too_slow\)", after=line)
     site.server.wait_for(r"decorated\.py.* in too_slow", after=line)
 
 

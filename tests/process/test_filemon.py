@@ -183,7 +183,7 @@ def test_a_child_may_add_a_monitor(start_server: StartServer) -> None:
     assert not server.pids("watcher")
     for count, name in enumerate(("first", "second"), start=1):
         server.get(f"/?{count},{name}")
-        server.wait_for(f"watching {count} paths")
+        server.wait_for(rf"watching {count} paths?:")
         (server.folder / name).write_text("x")
         fired(server, str(count))
 
@@ -193,7 +193,7 @@ def test_a_reload_watches_what_the_new_code_wants(server: Server) -> None:
     server.write({"watched.txt": "other horn\n"})
     server.send(unix_signals.SIGHUP)
     server.wait_for("chain reload done")
-    server.wait_for("watching 1 paths: .*horn")
+    server.wait_for("watching 1 path: .*horn")
     (server.folder / "bell").write_text("x")
     (server.folder / "horn").write_text("x")
     fired(server, "other")

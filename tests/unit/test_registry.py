@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from muleteer.registry import AUTO_SIGNALS_FROM, MAX_SIGNAL, Registration, Registry
@@ -44,3 +46,9 @@ def test_when_every_number_is_taken_it_says_so() -> None:
     registry.signals = dict.fromkeys(range(AUTO_SIGNALS_FROM, MAX_SIGNAL + 1), taken)
     with pytest.raises(ValueError, match="taken"):
         registry.number_for("app.tick")
+
+
+def test_a_handler_has_a_name_for_the_log() -> None:
+    """Module and name of a function, and whatever else is called as Python shows it."""
+    assert Registration("", Registry.target_of).name == b"muleteer.registry.Registry.target_of"
+    assert Registration("", partial(print, 1)).name.startswith(b"functools.partial(")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from muleteer.errors import SignalError, UnknownTarget
 from muleteer.ipc.channels import SignalPipe
@@ -47,7 +46,10 @@ class Signals:
         self._check_target(signum, target)
         signals, forked = self._runtime.registry.signals, self._runtime.forked
         if signum in signals and not forked:
-            raise SignalError(_taken(signum, signals[signum].handler))
+            raise SignalError(
+                f"signal {signum} is registered already, for {signals[signum].name.decode()};"
+                " choose another number"
+            )
         target = target or self._own_target()
         signals[signum] = Registration(target, handler)
         if forked:
@@ -160,8 +162,3 @@ def signal_number(signum: int, function: str) -> int:
     if not 0 <= signum <= MAX_SIGNAL:
         raise SignalError(f"{function}({signum}): a signal is a number from 0 to {MAX_SIGNAL}")
     return signum
-
-
-def _taken(signum: int, handler: Callable[..., Any]) -> str:
-    where = f"{getattr(handler, '__module__', '?')}.{getattr(handler, '__qualname__', handler)}"
-    return f"signal {signum} is registered already, for {where}; choose another number"

@@ -365,9 +365,10 @@ class Row:
         """What is running, in words; '' when nothing is."""
         if not self.running:
             return ""
+        words = bytes(self._doing).rstrip(b"\0").decode(errors="replace")
         if self.current_signal >= 0:
-            return f"signal {self.current_signal}"
-        return bytes(self._doing).rstrip(b"\0").decode(errors="replace") or "something"
+            return f"signal {self.current_signal}" + (f" ({words})" if words else "")
+        return words or "something"
 
     @property
     def busy(self) -> bool:

@@ -398,4 +398,5 @@ def _in_words(source: dict[str, Any]) -> str:
     plain = (a if isinstance(a, str) else f"{a:g}" for a in source["arguments"])
     numbers = " ".join(plain)
     target = source["target"] or "any worker"
-    return f"{source['kind']}({numbers}) -> signal {source['signum']} to {target}"
+    handler = f" ({source['handler']})" if source.get("handler") else ""
+    return f"{source['kind']}({numbers}) -> signal {source['signum']}{handler} to {target}"

@@ -265,7 +265,7 @@ class Role:
         if registration is None:
             journal.signal_unknown(signum)
             return
-        self.runtime.begin(self.harakiri, signum)
+        self.runtime.begin(self.harakiri, signum, registration.name)
         try:
             with self.runtime.around():
                 registration.handler(signum)

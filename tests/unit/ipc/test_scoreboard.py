@@ -145,6 +145,23 @@ def test_counting_stays_in_its_own_cells() -> None:
     assert (second.requests, second.seat, second.state) == (0, Seat("mule", 1), State.FORKED)
 
 
+def test_a_row_says_what_runs() -> None:
+    """A task in its own words, a signal by its number and its handler's name."""
+    row = board().rows[0]
+    row.assign(Seat("mule", 1), 1, 0)
+    for signum, words, shown in [
+        (-1, b"task x", "task x"),
+        (-1, b"", "something"),
+        (300, b"app.tick", "signal 300 (app.tick)"),
+        (7, b"", "signal 7"),
+        (7, b"x" * 500, f"signal 7 ({'x' * 128})"),
+    ]:
+        row.start_task(0.0, signum, words)
+        assert row.doing == shown
+        row.end_task()
+        assert row.doing == ""
+
+
 def test_a_row_counts_what_became_of_its_tasks() -> None:
     """Failures, retries, burials and the time of all runs are its owner's to note."""
     row = board().rows[0]
