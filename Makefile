@@ -53,7 +53,7 @@ help:
 	@echo "make screenshots  the pictures in docs/images, anew"
 	@echo "make format     let ruff lay out the code"
 	@echo "make fuzz       millions of broken inputs for every parser, FUZZ_SECONDS (60) for each"
-	@echo "make bench      how fast, beside uWSGI, gunicorn and granian"
+	@echo "make bench      how fast, beside uWSGI, gunicorn, granian, celery and other queues"
 	@echo "make clean      remove everything that the above made"
 
 demo: $(VENV)/.demo
@@ -84,6 +84,8 @@ bench: $(VENV)/.bench reference
 	@command -v wrk >/dev/null || { $(call apt,wrk); }
 	$(BIN)/python -m benchmarks.http $(BENCH)
 	$(BIN)/python -m benchmarks.primitives $(BENCH_PRIMITIVES)
+	@command -v redis-server >/dev/null || { $(call apt,redis-server); }
+	$(BIN)/python -m benchmarks.spool $(BENCH_SPOOL)
 
 FUZZ_SECONDS ?= 60
 FUZZED := http packet spoolfile term node call

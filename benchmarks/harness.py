@@ -143,17 +143,40 @@ def is_serving(port: int) -> bool:
         return False
 
 
+def accepts(port: int) -> bool:
+    """Does anybody listen there?"""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2.0).close()
+    except OSError:
+        return False
+    return True
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time that a process and all that descend from it have used so far.
 
     What has ended since the last call is missing; a server that keeps its workers loses nothing.
     """
+    return sum(map(_run_time, family(pid)))
+
+
+def family(pid: int) -> set[int]:
+    """A process and all that descend from it."""
     parents = {int(name): _parent(name) for name in os.listdir("/proc") if name.isdigit()}
     tree, fresh = {pid}, {pid}
     while fresh:
         fresh = {child for child, parent in parents.items() if parent in fresh} - tree
         tree |= fresh
-    return sum(map(_run_time, tree))
+    return tree
+
+
+def private_mb(pid: int) -> float:
+    """Memory that a process shares with nobody."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0  # it ended between two looks
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 def _parent(pid: str) -> int:
@@ -234,6 +257,11 @@ class Program:
     def cpu_seconds(self) -> float:
         """Processor time that it and its children have used so far."""
         return cpu_seconds(self._process.pid) if self._process else 0.0
+
+    def largest_private_mb(self) -> float:
+        """Memory of the process among them that has the most of its own."""
+        assert self._process is not None
+        return max(map(private_mb, family(self._process.pid)))
 
     def last_words(self) -> str:
         """The end of its log, on one line."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmarks import harness, http, primitives
+from benchmarks import harness, http, primitives, spool
 from benchmarks.harness import Missing, Spread, Trouble
 from benchmarks.http import Load, Measure, Result
 
@@ -223,3 +223,29 @@ def test_each_primitive_has_a_name_of_its_own() -> None:
     """`--rows` could not tell them apart otherwise."""
     names = [row.name for row in (*primitives.ROWS, primitives.TIMER_ROW, primitives.MANY_ROW)]
     assert len(set(names)) == len(names)
+
+
+def _spooled(**more: float) -> spool.Measure:
+    known = {"enqueue_us": 10.0, "drain_per_s": 100.0, "drain_cpu_us": 20.0, "live_per_s": 50.0}
+    return spool.Measure(**{**known, "latency_ms": 1.0, "worst_ms": 2.0, **more})
+
+
+def test_a_spool_figure_says_how_many_times_better_it_is() -> None:
+    """More tasks per second are better, and fewer microseconds; nothing measured is no ratio."""
+    faster = _spooled(enqueue_us=5.0, drain_per_s=300.0)
+    ratios = {one.title: one.ratio(faster, _spooled()) for one in spool.FIGURES}
+    assert ratios["drain of a filled queue"] == 3.0
+    assert ratios["enqueue"] == 2.0
+    assert ratios["start latency, median"] == 1.0
+    assert spool.FIGURES[0].ratio(_spooled(drain_per_s=0.0), _spooled()) is None
+
+
+def test_records_are_those_of_the_phase(tmp_path: Path) -> None:
+    """Stragglers of an earlier phase, and half a record at the end, are left out."""
+    whole = [(1.0, 1.5, 0.0), (9.0, 9.25, 0.5)]
+    data = b"".join(spool.RECORD.pack(*one) for one in whole)
+    (tmp_path / "records").write_bytes(data + b"half")
+    started = spool.Records(tmp_path).wait_for(1, since=5.0, patience_s=1.0)
+    assert (list(started.at), started.latencies_ms()) == ([9.25], [250.0])
+    with pytest.raises(Trouble, match="no task started"):
+        spool.Records(tmp_path).wait_for(1, since=10.0, patience_s=0.0)
