@@ -199,7 +199,8 @@ class Runtime:
         """
         directory = self._directory(task_vars.get(b"spooler"))
         path = self.stores[directory].put(task_vars, body)
-        self.ring_spooler(directory)
+        if self.scoreboard.spoolers_need_bell:
+            self.ring_spooler(directory)
         return path
 
     def _directory(self, wanted: bytes | None) -> str:

@@ -184,8 +184,8 @@ def test_walk_keeps_nothing(store: DirectoryStore) -> None:
         store.put({})
     walking = walk(store.path)
     next(walking)
-    for name in os.listdir(store.path):
-        os.unlink(os.path.join(store.path, name))
+    for job in store.jobs():
+        os.unlink(job)
     assert sum(1 for one in walking if status_of(one).state is not State.GONE) == 0
 
 

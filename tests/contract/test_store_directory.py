@@ -594,12 +594,14 @@ def test_drafts_of_dead_writers_are_swept(
     open_store: Callable[..., DirectoryStore], path: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After an hour a draft is nobody's any more; a young one is left to its writer."""
-    draft = _write(path, ".uwsgi_spoolfile_on_h_1_1_1_1_1", b"half")
+    os.mkdir(path + b"/" + files.DRAFTS)
+    name = ".uwsgi_spoolfile_on_h_1_1_1_1_1"
+    drafts = [_write(path, place + name, b"half") for place in ("", ".drafts/")]
     assert open_store().claim(_later()) is None
-    assert draft.exists()
+    assert all(draft.exists() for draft in drafts)
     monkeypatch.setattr(files, "_DRAFT_AGE_S", -1.0)
     assert open_store().claim(_later()) is None
-    assert not draft.exists()
+    assert not any(draft.exists() for draft in drafts)
 
 
 # -- a directory that cannot be used -----------------------------------------------------

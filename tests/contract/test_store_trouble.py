@@ -19,6 +19,7 @@ import pytest
 
 from muleteer.errors import StoreUnavailable
 from muleteer.spool.directory import DirectoryStore
+from muleteer.spool.files import DRAFTS
 from muleteer.spool.store import Outcome, Task
 
 FUTURE = 4_000_000_000.0
@@ -317,7 +318,8 @@ def test_what_could_not_be_made_durable_is_not_there(
             _fails(patch, "fsync", errno.EIO, when)
             with pytest.raises(StoreUnavailable, match="Input/output error"):
                 store.put({b"n": b"1"})
-        assert os.listdir(path) == []
+        assert os.listdir(path) == [DRAFTS]
+        assert os.listdir(path + b"/" + DRAFTS) == []
     store.close()
 
 

@@ -396,6 +396,24 @@ def test_only_an_ok_keeps_a_result(store: Store) -> None:
     assert not kept
 
 
+def test_sweep_leaves_a_result_that_is_being_written(
+    directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another spooler sweeps at that moment: the task ends, and its result is there."""
+    path = directory.put({b"n": b"1"})
+    task = claimed(directory)
+    utime = os.utime
+
+    def swept_first(*args: Any, **kwargs: Any) -> None:
+        DirectoryStore(directory.path).sweep(time.time() + 1)
+        utime(*args, **kwargs)
+
+    monkeypatch.setattr(os, "utime", swept_first)
+    directory.settle(task, Outcome.OK, result=kept_until(FUTURE))
+    assert not os.path.exists(path)
+    assert os.listdir(directory.path + b"/done") == [os.path.basename(path)]
+
+
 def test_sweep_goes_on_in_slices(
     directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

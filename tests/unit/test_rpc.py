@@ -361,6 +361,7 @@ def test_a_full_queue_is_told(
 
 def test_a_task_is_stored_and_the_spooler_rung(ask: Callable[..., bytes], runtime: Runtime) -> None:
     """In the directory it asks for, with its body, and then it is acknowledged."""
+    runtime.scoreboard.spoolers_need_bell = True
     pairs = [(b"a", b"1"), (b"spooler", b"/spool/b"), (b"priority", b"3")]
     assert ask(17, encode_vars(pairs), 0, b"the body") == DONE
     assert ask(17, encode_vars([(b"a", b"2")]), 9) == DONE

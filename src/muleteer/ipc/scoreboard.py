@@ -65,6 +65,7 @@ class _Head(IntEnum):
     PAST_REQUESTS = 3
     SPOOLER_FREQUENCY = 4
     LOG_TURNS = 5  # how often the log was opened anew
+    SPOOLERS_NEED_BELL = 6
     SIZE = 8
 
 
@@ -430,6 +431,15 @@ class Scoreboard:
     @next_check.setter
     def next_check(self, when: float) -> None:
         self.floats[_Head.NEXT_CHECK] = when
+
+    @property
+    def spoolers_need_bell(self) -> bool:
+        """Does any spooler not hear of new files by itself?"""
+        return bool(self.ints[_Head.SPOOLERS_NEED_BELL])
+
+    @spoolers_need_bell.setter
+    def spoolers_need_bell(self, need: bool) -> None:
+        self.ints[_Head.SPOOLERS_NEED_BELL] = need
 
     @property
     def spooler_frequency(self) -> int:

@@ -76,7 +76,16 @@ class Spooler(Role):
         arrivals = self.store.fileno()
         if arrivals is not None:
             self.loop.watch(arrivals, self._arrived)
+        self._asks_for_the_bell()
         self._signal_fds = self.listen_for_signals(self.loop, *self.signal_names)
+
+    def _asks_for_the_bell(self) -> bool:
+        """Where nothing tells of new files, who enqueues has to ring; True when that is news."""
+        board = self.runtime.scoreboard
+        if board.spoolers_need_bell or self.store.fileno() is not None:
+            return False
+        board.spoolers_need_bell = True
+        return True
 
     def _nice(self) -> None:
         try:
@@ -130,7 +139,8 @@ class Spooler(Role):
             return
         self.row.note_backlog(self.store.backlog())
         if task is None:
-            self.loop.turn(self._until_next())
+            # inotify may have run out of watches; what came before we asked is looked for at once
+            self.loop.turn(0.0 if self._asks_for_the_bell() else self._until_next())
             self._rescan_after_a_while()
         else:
             self._take(task)

@@ -35,10 +35,12 @@ from muleteer.spool import graves, names, notes
 from muleteer.spool.arrivals import Arrival, Arrivals
 from muleteer.spool.filelock import is_locked, try_lock, unlock
 from muleteer.spool.files import (
+    DRAFTS,
     is_at,
     make_folder,
     read_whole,
     sweep_draft,
+    sweep_drafts,
     sync_folder,
     write_whole,
 )
@@ -78,6 +80,7 @@ class DirectoryStore:
     def __init__(self, path: bytes, *, ordered: bool = False, sync: bool = False) -> None:
         # the directory
         self.path = os.path.abspath(path)
+        self._drafts = self.path + b"/" + DRAFTS
         self._ordered = ordered
         self._sync = sync
         self._synced = {self.path}
@@ -120,15 +123,20 @@ class DirectoryStore:
     def _write_new(self, path: bytes, data: bytes, at: float | None) -> None:
         folder = path.rpartition(b"/")[0]
         try:
-            write_whole(path, data, at, sync=self._sync)
+            self._write(path, data, at)
         except FileNotFoundError:
             if folder == self.path:
                 raise
             make_folder(folder)
             self._synced.discard(folder)
-            write_whole(path, data, at, sync=self._sync)
+            self._write(path, data, at)
         if self._sync:
             self._sync_new(folder, path)
+
+    def _write(self, path: bytes, data: bytes, at: float | None) -> None:
+        """Give it a whole file; one of no priority grows where nobody watches."""
+        drafts = self._drafts if path.rpartition(b"/")[0] == self.path else None
+        write_whole(path, data, at, sync=self._sync, drafts=drafts)
 
     def _sync_new(self, folder: bytes, path: bytes) -> None:
         """Have the name of a new task on the disk, and that of its directory; else no task."""
@@ -426,7 +434,8 @@ class DirectoryStore:
     def _rewrite(self, task: Task, at: float | None, attempts: int, error: str) -> None:
         """Replace the task's file by one that counts these attempts."""
         os.stat(task.path)  # removed while it ran: it shall not come back
-        write_whole(task.path, notes.bytes_of(task, attempts, error), at, sync=self._sync)
+        data = notes.bytes_of(task, attempts, error)
+        self._write(task.path, data, at)
         if self._sync:
             sync_folder(task.path.rpartition(b"/")[0])
 
@@ -472,6 +481,7 @@ class DirectoryStore:
                     self._index.add(name, due if due > now else 0.0)
         except OSError as error:
             raise self._unavailable("list tasks", error) from error
+        sweep_drafts(self._drafts)
         self._index.keep_only(present)
         self._stale = False
         return True

@@ -13,12 +13,32 @@ from typing import Final
 
 from muleteer.spool import names
 
-__all__ = ["is_at", "make_folder", "read_whole", "sweep_draft", "sync_folder", "write_whole"]
+__all__ = [
+    "DRAFTS",
+    "is_at",
+    "make_folder",
+    "read_whole",
+    "sweep_draft",
+    "sweep_drafts",
+    "sync_folder",
+    "write_whole",
+]
+
+DRAFTS: Final = b".drafts"
+"""The folder in a spool directory where files grow until they are whole."""
 
 _DRAFT_AGE_S: Final = 3600.0
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def write_whole(path: bytes, data: bytes, at: float | None = None, *, sync: bool = False) -> None:
+def write_whole(
+    path: bytes,
+    data: bytes,
+    at: float | None = None,
+    *,
+    sync: bool = False,
+    drafts: bytes | None = None,
+) -> None:
     """Give `path` a file with all of `data`, or leave things as they were. Atomic.
 
     With `sync` its content is on the disk before it has its name; the name is there only after
@@ -26,24 +46,32 @@ def write_whole(path: bytes, data: bytes, at: float | None = None, *, sync: bool
 
     A hidden draft and a rename. O_TMPFILE and a link would be as fast and leave no drafts of dead
     writers, but inotify could not tell such a file from one that a `cp` has only begun.
+    `drafts` is a folder for drafts that nobody watches: who watches the file's own hears of the
+    rename alone, and is woken once, not three times.
     """
     folder, _, name = path.rpartition(b"/")
-    draft = folder + b"/" + names.temporary(name)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(draft, flags, 0o600)
+    draft = (drafts or folder) + b"/" + names.temporary(name)
     try:
-        _write_all(fd, data)
-        if at is not None:
-            os.utime(fd, (at, at))
-        if sync:
-            os.fsync(fd)
+        fd = os.open(draft, _NEW_FILE, 0o600)
+    except FileNotFoundError:
+        if drafts is None:
+            raise
+        make_folder(drafts)
+        fd = os.open(draft, _NEW_FILE, 0o600)
+    try:
+        try:
+            _write_all(fd, data)
+            if at is not None:
+                os.utime(fd, (at, at))
+            if sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
         os.rename(draft, path)
     except BaseException:
         with suppress(FileNotFoundError):  # interrupted right after the rename: it is done
             os.unlink(draft)
         raise
-    finally:
-        os.close(fd)
 
 
 def read_whole(fd: int, size: int) -> bytes:
@@ -75,8 +103,21 @@ def is_at(path: bytes, status: os.stat_result) -> bool:
 
 def sweep_draft(entry: os.DirEntry[bytes]) -> None:
     """Remove the draft of a writer that died long ago; a younger one is left to its writer."""
-    if time.time() - entry.stat(follow_symlinks=False).st_ctime > _DRAFT_AGE_S:
-        os.unlink(entry.path)
+    try:
+        if time.time() - entry.stat(follow_symlinks=False).st_ctime > _DRAFT_AGE_S:
+            os.unlink(entry.path)
+    except FileNotFoundError:
+        pass  # it has just got its own name
+
+
+def sweep_drafts(folder: bytes) -> None:
+    """Do so with all drafts in a folder, if there is one."""
+    try:
+        with os.scandir(folder) as drafts:
+            for draft in drafts:
+                sweep_draft(draft)
+    except FileNotFoundError:
+        pass  # nobody has written here yet
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -16,7 +16,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from muleteer.errors import Malformed
-from muleteer.spool.files import make_folder, write_whole
+from muleteer.spool.files import DRAFTS, make_folder, write_whole
 from muleteer.spool.store import Result
 
 __all__ = ["DONE", "keep", "result_in", "sweep_results"]
@@ -27,13 +27,13 @@ _LARGEST_BYTES: Final = 1 << 20
 
 def keep(home: bytes, name: bytes, result: Result) -> None:
     """Write a task's result; a later one of the same task replaces it. Atomic."""
-    path = home + b"/" + DONE + b"/" + name
+    path, drafts = home + b"/" + DONE + b"/" + name, home + b"/" + DRAFTS
     data = _encoded(result)
     try:
-        write_whole(path, data, result.keep_until)
+        write_whole(path, data, result.keep_until, drafts=drafts)
     except FileNotFoundError:
         make_folder(home + b"/" + DONE)
-        write_whole(path, data, result.keep_until)
+        write_whole(path, data, result.keep_until, drafts=drafts)
 
 
 def result_in(data: bytes) -> Result:

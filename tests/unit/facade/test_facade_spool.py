@@ -154,12 +154,21 @@ def test_a_due_time_that_is_none_is_refused(uwsgi: Any, at: Any) -> None:
 
 
 def test_a_task_goes_to_the_spooler_it_names(uwsgi: Any, runtime: Runtime) -> None:
-    """By the directory's real path; without one to the first, as in uWSGI. Its bell rings."""
+    """By the directory's real path; without one to the first, as in uWSGI."""
     path = uwsgi.spool(spooler="/spool/../spool/b", a="1")
     task = stored(runtime, path, "/spool/b")
     assert task.vars[b"spooler"] == b"/spool/../spool/b"
+
+
+@pytest.mark.parametrize("need", [False, True])
+def test_a_spooler_is_woken_by_its_bell_only_where_no_file_system_does_it(
+    uwsgi: Any, runtime: Runtime, need: bool
+) -> None:
+    """A spooler without inotify asks for it; one with it would be woken twice."""
+    runtime.scoreboard.spoolers_need_bell = need
+    uwsgi.spool(spooler="/spool/b", a="1")
     bells = runtime.switchboard.spooler_bells
-    assert (bells["/spool/a"].rings, bells["/spool/b"].rings) == (0, 1)  # type: ignore[attr-defined]
+    assert (bells["/spool/a"].rings, bells["/spool/b"].rings) == (0, need)  # type: ignore[attr-defined]
 
 
 def test_a_spooler_that_is_not_there_is_refused(uwsgi: Any) -> None:
