@@ -268,6 +268,55 @@ def harakiri_done(seat: str, pid: int) -> None:
     log.error("%s (pid: %d) is killed (harakiri)", seat, pid)
 
 
+# -- programs beside the server -----------------------------------------------------------
+
+
+def program_spawned(command: str, pid: int) -> None:
+    log.info("spawned daemon (pid: %d): %s", pid, command)
+
+
+def program_respawned(command: str, pid: int) -> None:
+    log.info("respawned daemon (new pid: %d): %s", pid, command)
+
+
+def program_found(command: str, pid: int) -> None:
+    log.info("a daemon runs already (pid: %d), it is left alone: %s", pid, command)
+
+
+def program_asked(command: str, pid: int) -> None:
+    log.info("asked to end (pid: %d): %s", pid, command)
+
+
+def program_killed(command: str, pid: int, seconds: float) -> None:
+    log.error("killed after %.1f s (pid: %d) with all it started: %s", seconds, pid, command)
+
+
+def program_ended(command: str, pid: int, how: str) -> None:
+    log.info("daemon ended (pid: %d, %s): %s", pid, how, command)
+
+
+def program_died(command: str, pid: int, how: str, delay_s: float) -> None:
+    log.error(
+        "daemon died (pid: %d, %s), respawning %s: %s",
+        pid,
+        how,
+        f"in {delay_s:.1f} s" if delay_s else "now",
+        command,
+    )
+
+
+def command_started(command: str, pid: int) -> None:
+    log.info("cron: running (pid: %d) %s", pid, command)
+
+
+def command_ended(command: str, pid: int, how: str, seconds: float) -> None:
+    log.info("cron: done after %.1f s (pid: %d, %s) %s", seconds, pid, how, command)
+
+
+def command_still_runs(command: str) -> None:
+    log.warning("cron: not started, it still runs: %s", command)
+
+
 # -- the application's code ---------------------------------------------------------------
 
 

@@ -47,7 +47,15 @@ SIDEWAYS = {
 }
 """The imports between rooms of one floor that are meant to be."""
 
-PURE = ("wire", "clock", "master.crew", "master.policy", "master.roster", "spool.verdict")
+PURE = (
+    "wire",
+    "clock",
+    "master.crew",
+    "master.supervision",
+    "master.policy",
+    "master.roster",
+    "spool.verdict",
+)
 TOUCHING = {
     "asyncio",
     "fcntl",

@@ -21,6 +21,18 @@ from muleteer.config.option import (
     table_of,
     within,
 )
+from muleteer.config.programs import (
+    CronCommand,
+    Daemon,
+    read_control_daemon,
+    read_cron,
+    read_cron2,
+    read_daemon,
+    read_daemon2,
+    read_smart_daemon,
+    read_smart_daemon2,
+    read_unique_cron,
+)
 from muleteer.config.values import (
     read_address,
     read_allowed_packets,
@@ -718,6 +730,81 @@ class Settings:
         read=read_address,
         example="127.0.0.1:9100",
     )
+    # -- programs beside the server --------------------------------------------------------
+    attach_daemon: tuple[Daemon, ...] = option(
+        (),
+        "Command that runs beside the server, and is started again when it ends.",
+        uwsgi="differs: one that ends at once is started again with growing pauses; a reload whose"
+        " code does not load leaves it alone",
+        read=read_daemon,
+        shell=True,
+        example="celery -A site worker",
+    )
+    attach_control_daemon: tuple[Daemon, ...] = option(
+        (),
+        "The same; when it ends, the server does.",
+        read=read_control_daemon,
+        shell=True,
+        example="redis-server",
+    )
+    attach_daemon2: tuple[Daemon, ...] = option(
+        (),
+        "The same, with keys: cmd, pidfile, freq, daemonize, stopsignal, reloadsignal, chdir.",
+        uwsgi="differs: uid, gid, exec, touch and the like are not known",
+        read=read_daemon2,
+        shell=True,
+        example="cmd=celery -A site worker,stopsignal=15,reloadsignal=1",
+    )
+    smart_attach_daemon: tuple[Daemon, ...] = option(
+        (),
+        "Pidfile and command of a program that goes into the background and outlives the server.",
+        read=read_smart_daemon,
+        shell=True,
+        example="/run/memcached.pid memcached -d -P /run/memcached.pid",
+    )
+    smart_attach_daemon2: tuple[Daemon, ...] = option(
+        (),
+        "The same for a program that stays in the foreground.",
+        read=read_smart_daemon2,
+        shell=True,
+        example="/run/memcached.pid memcached -P /run/memcached.pid",
+    )
+    cron: tuple[CronCommand, ...] = option(
+        (),
+        "Minute, hour, day, month, weekday and a command line; -1 is any, -5 every fifth.",
+        uwsgi="differs: a crontab's fields are understood, too; nothing runs at once because the"
+        " start or a reload falls into its minute",
+        read=read_cron,
+        shell=True,
+        example="0 3 -1 -1 -1 /srv/app/backup",
+    )
+    unique_cron: tuple[CronCommand, ...] = option(
+        (),
+        "The same; it is not started while it still runs.",
+        uwsgi="differs: in the same as cron",
+        read=read_unique_cron,
+        shell=True,
+        example="-5 -1 -1 -1 -1 /srv/app/import",
+    )
+    cron2: tuple[CronCommand, ...] = option(
+        (),
+        "The same by names: minute, hour, day, month, week, unique, harakiri.",
+        uwsgi="differs: in the same as cron",
+        read=read_cron2,
+        shell=True,
+        example="minute=-5,unique=1,harakiri=60 /srv/app/import",
+    )
+    cron_harakiri: float | None = option(
+        None,
+        "Seconds a cron command may take before it and all it started is killed; 0: no limit.",
+        read=read_deadline,
+        example="600",
+    )
+    reload_mercy: float = option(
+        3.0,
+        "Seconds a daemon or cron command has to end when it is asked to, before it is killed.",
+        check=positive,
+    )
     # -- log, names and files --------------------------------------------------------------
     disable_logging: bool = option(
         False,
@@ -931,6 +1018,17 @@ class Settings:
         return written[index] if written else f"{name} = {getattr(self, name)}"
 
     @property
+    def daemons(self) -> tuple[Daemon, ...]:
+        """All programs that run beside the server."""
+        smart = (*self.smart_attach_daemon, *self.smart_attach_daemon2)
+        return (*self.attach_daemon, *self.attach_control_daemon, *self.attach_daemon2, *smart)
+
+    @property
+    def cron_commands(self) -> tuple[CronCommand, ...]:
+        """All command lines that run at certain minutes."""
+        return (*self.cron, *self.unique_cron, *self.cron2)
+
+    @property
     def mule_programs(self) -> tuple[str, ...]:
         """What each mule runs, in the order of their numbers; '' is a mule that waits."""
         waiting = ("",) * self.mules
@@ -970,6 +1068,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "signal_timer": "Signals",
         "erlang": "Erlang",
         "stats": "Watching",
+        "attach_daemon": "Programs beside the server",
         "disable_logging": "Log, names and files",
         "strict": "Configuration",
         "thunder_lock": "Taken, without effect",

@@ -28,6 +28,7 @@ from muleteer.ipc.sockets import Listener
 from muleteer.ipc.sockets import close as close_listener
 from muleteer.master import policy
 from muleteer.master.children import Children
+from muleteer.master.companions import Companions
 from muleteer.master.control import Command, UnixSignals
 from muleteer.master.cronstate import state_file
 from muleteer.master.deadlines import Deadlines
@@ -72,6 +73,7 @@ class Master:
         self.router = Router(shared.switchboard, shared.scoreboard, state_file(settings))
         self.deadlines = Deadlines(shared.scoreboard)
         self.weights = Weights()
+        self.companions = Companions(settings)
         self.signals = UnixSignals()
         self.exit_code: int = ExitCode.OK
         self._finished = False
@@ -125,6 +127,7 @@ class Master:
         """Do what the policy says until it says nothing more; returns when to ask it again."""
         while not self._finished:
             self._give_up_if_nothing_loads()
+            self._tend_companions()
             decision = policy.decide(
                 self.roster, time.monotonic(), self._mercies(), self._lifetimes()
             )
@@ -138,7 +141,7 @@ class Master:
         weighing = self.weights.next_check(self.generations.settings)
         looking = self.workforce.next_look()
         times = [wake_at, self.router.next_due(), self._next_deadline_check(), weighing, looking]
-        times += [self.lookout.next_due()]
+        times += [self.lookout.next_due(), self.companions.next_due()]
         known = [when for when in times if when is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
@@ -211,6 +214,7 @@ class Master:
             self.roster,
             self.children.ledger,
             self.router,
+            self.companions,
             os.getcwd(),
         )
 
@@ -306,6 +310,8 @@ class Master:
             self.shared.switchboard.targets.set(message["signum"], message["target"])
         self.router.replace(sources)
         self.workforce.follow(self.generations.settings)
+        if self.roster.generation > 1:
+            self.companions.follow(self.generations.settings)
         self._tell_watcher()
         journal.registered(len(signals), [_in_words(source) for source in sources])
 
@@ -333,10 +339,10 @@ class Master:
             if pid == 0:
                 return
             zygote = self.roster.zygote_by_pid(pid)
-            if zygote is None:
-                self.children.died(pid, status)
-            else:
+            if zygote is not None:
                 self.generations.died(zygote, status)
+            elif not self.companions.died(pid, status):
+                self.children.died(pid, status)
 
     # -- deadlines -----------------------------------------------------------------------
 
@@ -358,6 +364,17 @@ class Master:
 
     def _doing(self, child: ChildHandle, what: str) -> str:
         return self.children.row(child).doing or what
+
+    # -- programs beside the server ------------------------------------------------------
+
+    def _tend_companions(self) -> None:
+        """Care for the daemons and cron commands; in a stop they end when the children have."""
+        at_once = self.roster.mode is Mode.STOPPING_NOW
+        if at_once or (self.roster.mode is Mode.STOPPING and not self.roster.children):
+            self.companions.end(hurry=at_once)
+        self.roster.programs = self.companions.tend()
+        if self.companions.wants_stop and self.roster.mode is Mode.RUNNING:
+            self._stop(f"{self.companions.wants_stop} ended")
 
     # -- how many workers ----------------------------------------------------------------
 

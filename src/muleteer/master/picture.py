@@ -27,6 +27,7 @@ from muleteer.ipc.memory import memory_of
 from muleteer.ipc.scoreboard import LATENCIES, CoreRow, Row, Scoreboard, Seat, State
 from muleteer.ipc.sockets import Listener, waiting
 from muleteer.ipc.targets import ANY_WORKER, WATCHER
+from muleteer.master.companions import Companions
 from muleteer.master.ledger import Account, Ledger, total
 from muleteer.master.roster import Roster
 from muleteer.master.router import Router
@@ -49,6 +50,7 @@ class Sights:
     roster: Roster
     ledger: Ledger
     router: Router
+    companions: Companions
     cwd: str
 
 
@@ -75,6 +77,7 @@ class _Exposure:
     def picture(self) -> Values:
         """All of it, in uWSGI's order and then in ours."""
         waiting_clients = [_queue(listener) for listener in self.sights.listeners]
+        programs = self.sights.companions.picture()
         return {
             "version": __version__,
             "listen_queue": sum(waiting_clients),
@@ -85,6 +88,7 @@ class _Exposure:
             "uid": os.getuid(),
             "gid": os.getgid(),
             "cwd": self.sights.cwd,
+            **{name: found for name, found in programs.items() if found},
             "locks": [{f"user {n}": self.sights.locks.owner(n)} for n in self._lock_numbers()],
             "sockets": list(map(self._socket, self.sights.listeners, waiting_clients)),
             "workers": [self._worker(seat) for seat in self._seats("worker")],

@@ -277,7 +277,7 @@ def _stop(roster: Roster, decision: Decision) -> None:
             decision.actions.append(KillZygote(zygote))
         elif zygote.phase is ZygotePhase.READY and not _has_children(roster, zygote):
             decision.actions.append(Dismiss(zygote))
-    if not roster.children and not roster.zygotes:
+    if not (roster.children or roster.zygotes or roster.programs):
         decision.actions.append(Finish())
 
 

@@ -209,6 +209,8 @@ class Roster:
     zygote_history: SeatHistory = field(default_factory=SeatHistory)
     reload_wanted: bool = False
     reloads: Reloads = field(default_factory=Reloads)
+    programs: int = 0
+    """How many programs beside the server still run that a stop waits for."""
     announced: int = 0
     """The last generation whose completeness was logged."""
 

@@ -16,6 +16,7 @@ from tests.differential.rows import (
     module,
     monitors,
     mules,
+    programs,
     protocol,
     rpc,
     signals,
@@ -39,6 +40,7 @@ CLAIMS: list[Claim] = [
     *decorators.CLAIMS,
     *limits.CLAIMS,
     *life.CLAIMS,
+    *programs.CLAIMS,
     *watching.CLAIMS,
 ]
 
