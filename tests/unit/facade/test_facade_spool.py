@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from enum import IntEnum
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -146,7 +147,38 @@ def test_a_due_time_may_be_number_text_date_or_delay(
     assert abs(due - now - 3600) < 30
 
 
-@pytest.mark.parametrize("at", ["soon", None, "-5", [1]])
+@pytest.mark.parametrize(
+    ("given", "due"),
+    [
+        (datetime(2033, 1, 1, 12), (2033, 1, 1, 11)),
+        (datetime(2033, 7, 1, 12), (2033, 7, 1, 10)),
+        (datetime(2032, 10, 31, 2, 30), (2032, 10, 31, 0, 30)),
+        (datetime(2032, 10, 31, 2, 30, fold=1), (2032, 10, 31, 1, 30)),
+        (datetime(2032, 3, 28, 2, 30), (2032, 3, 28, 1, 30)),
+        (datetime(2033, 1, 1, 12, tzinfo=UTC), (2033, 1, 1, 12)),
+        (datetime(2033, 1, 1, 12, tzinfo=timezone(timedelta(hours=-5))), (2033, 1, 1, 17)),
+        (date(2033, 1, 1), (2032, 12, 31, 23)),
+    ],
+)
+def test_a_date_without_a_zone_is_in_the_servers(
+    uwsgi: Any,
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    given: date,
+    due: tuple[int, ...],
+) -> None:
+    """Rome's here: winter, summer, both passes of the doubled hour, the hour that is not."""
+    monkeypatch.setenv("TZ", "Europe/Rome")
+    time.tzset()
+    try:
+        uwsgi.spool(at=given)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert runtime.stores["/spool/a"].next_due() == datetime(*due, tzinfo=UTC).timestamp()  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize("at", ["soon", None, "-5", [1], True, "nan", float("inf"), b""])
 def test_a_due_time_that_is_none_is_refused(uwsgi: Any, at: Any) -> None:
     """The error names `at`."""
     with pytest.raises(ValueError, match="at"):
