@@ -28,6 +28,7 @@ from benchmarks.harness import Missing, Program, Trouble
 from benchmarks.pairs import OURS, SERVERS, Figures, Result, Row, as_json, render
 from benchmarks.servers import BENCH
 
+HEADING = "A Django site: time and memory"
 WORKERS = 4
 STACK = "gunicorn, celery, redis"
 TICK_S = 0.002
@@ -170,7 +171,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     if options.json:
-        options.json.write_text(json.dumps(as_json(results), indent=1) + "\n")
+        options.json.write_text(json.dumps(as_json(results, HEADING), indent=1) + "\n")
     print(render(results), end="\n\n")
     memory = results[-1].ratio(STACK)
     print(

@@ -67,8 +67,8 @@ def render(results: Sequence[Result]) -> str:
     return harness.table(head, [result.cells(names) for result in results])
 
 
-def as_json(results: Sequence[Result]) -> dict[str, Any]:
-    """All rounds of all rows, with the ratios, for a machine to read."""
+def as_json(results: Sequence[Result], heading: str) -> dict[str, Any]:
+    """All rounds of all rows, for a machine to read, and the ratios under a chart's heading."""
     rows = {
         result.row.name: {
             "title": result.row.title,
@@ -77,4 +77,5 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
         }
         for result in results
     }
-    return {"python": platform.python_version(), "rows": rows}
+    chart = {row["title"]: row["ratio"] for row in rows.values()}
+    return {"python": platform.python_version(), "rows": rows, "charts": {heading: chart}}
