@@ -80,12 +80,18 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+BENCHED := build/bench
+
 bench: $(VENV)/.bench reference
 	@command -v wrk >/dev/null || { $(call apt,wrk); }
-	$(BIN)/python -m benchmarks.http $(BENCH)
-	$(BIN)/python -m benchmarks.primitives $(BENCH_PRIMITIVES)
 	@command -v redis-server >/dev/null || { $(call apt,redis-server); }
-	$(BIN)/python -m benchmarks.spool $(BENCH_SPOOL)
+	@mkdir -p $(BENCHED)
+	$(BIN)/python -m benchmarks.http --json $(BENCHED)/http.json $(BENCH) | tee $(BENCHED)/http.md
+	$(BIN)/python -m benchmarks.primitives --json $(BENCHED)/primitives.json \
+		$(BENCH_PRIMITIVES) | tee $(BENCHED)/primitives.md
+	$(BIN)/python -m benchmarks.spool --json $(BENCHED)/spool.json $(BENCH_SPOOL) | tee $(BENCHED)/spool.md
+	$(BIN)/python -m benchmarks.life --json $(BENCHED)/life.json $(BENCH_LIFE) | tee $(BENCHED)/life.md
+	$(BIN)/python -m benchmarks.report $(BENCHED) http primitives spool life
 
 FUZZ_SECONDS ?= 60
 FUZZED := http packet spoolfile term node call
