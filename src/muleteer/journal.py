@@ -132,6 +132,37 @@ def master_gone() -> None:
     log.critical("the master is gone; leaving")
 
 
+# -- the log, and commands from outside ---------------------------------------------------
+
+
+def log_reopens(path: str, why: str) -> None:
+    log.info("%s is opened anew (%s)", path, why)
+
+
+def log_reopened(path: str, why: str) -> None:
+    log.info("%s was opened anew (%s)", path, why)
+
+
+def log_stays(path: str, why: str) -> None:
+    log.error("%s cannot be opened anew (%s): the old file is written on", path, why)
+
+
+def log_is_no_file(why: str) -> None:
+    log.warning("no log is opened anew (%s): there is no `logto`, all goes to stderr", why)
+
+
+def server_state(line: str) -> None:
+    log.info("status: %s", line)
+
+
+def fifo_unusable(path: str, why: str) -> None:
+    log.error("the fifo %s cannot be used: %s", path, why)
+
+
+def fifo_not_obeyed(letter: str, instead: str) -> None:
+    log.warning("the fifo's %r does nothing: %s", letter, instead)
+
+
 # -- generations ------------------------------------------------------------------------
 
 

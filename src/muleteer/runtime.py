@@ -21,6 +21,7 @@ from muleteer.config.options import Settings
 from muleteer.errors import BadTask, ChannelFull
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.locks import LockTable
+from muleteer.ipc.logfile import LogFile
 from muleteer.ipc.scoreboard import Row, Scoreboard, Seat
 from muleteer.ipc.targets import resolve
 from muleteer.registry import Registry, Source
@@ -85,6 +86,7 @@ class Runtime:
         locks: LockTable,
         new_store: Callable[[str], Store],
         generation: int,
+        log_file: LogFile | None = None,
     ) -> None:
         # -- shared since before the fork
         self.settings = settings
@@ -92,6 +94,7 @@ class Runtime:
         self.scoreboard = scoreboard
         self.locks = locks
         self.new_store = new_store
+        self.log_file = log_file
         self.stores: Mapping[str, Store] = _OwnStores(settings, new_store)
         # -- this generation
         self.generation = generation
@@ -124,6 +127,11 @@ class Runtime:
     def forked(self) -> bool:
         """Is this a child (and no longer the zygote)?"""
         return self.seat is not None
+
+    def follow_log(self) -> None:
+        """Open the log anew if the master did; safe in a Unix signal handler."""
+        if self.log_file is not None:
+            self.log_file.follow(self.scoreboard)
 
     # -- signals -----------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from muleteer.master.fifo import LETTERS
 from muleteer.serve.logformat import VARIABLES
 from muleteer.wire.exposition import FAMILIES, PREFIX
 
@@ -20,3 +21,9 @@ def test_every_log_variable_is_in_the_docs() -> None:
     """As it is written in a format."""
     page = PAGE.read_text()
     assert [name for name in VARIABLES if f"`%({name})`" not in page] == []
+
+
+def test_every_letter_of_the_fifo_is_in_the_docs() -> None:
+    """Those that do something and those that say what to do."""
+    page = PAGE.read_text()
+    assert [letter for letter in LETTERS if f"`{letter}`" not in page] == []

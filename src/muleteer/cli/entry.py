@@ -55,4 +55,4 @@ def _server(arguments: list[str]) -> int:
         return error.exit_code
     if settings.show_config:
         print(shown(settings), flush=True)
-    return serve(settings, lambda: load(arguments, environ, cwd, reloading=True))
+    return serve(settings, lambda: load(arguments, environ, cwd, reloading=True), environ)

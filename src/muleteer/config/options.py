@@ -541,9 +541,7 @@ class Settings:
     )
     spooler_harakiri: float | None = option(
         None,
-        "Seconds a task may take before its spooler is killed, which counts as a failure;"
-        " 0 for no limit. A function's own `timeout` goes before it.",
-        uwsgi="differs: there the task is run again at once, for ever",
+        "Seconds a task may take before its spooler is killed; 0 for no limit.",
         read=read_deadline,
         example="600",
     )
@@ -862,6 +860,63 @@ class Settings:
         path=True,
         example="/var/log/app.log",
     )
+    logto2: str | None = option(
+        None,
+        "The same, opened after the user was changed.",
+        path=True,
+        example="/var/log/app.log",
+    )
+    log_maxsize: int = option(
+        0,
+        "Bytes from which the log file is put aside and begun anew; 0: never.",
+        check=not_negative,
+        example="100000000",
+    )
+    log_backupname: str | None = option(
+        None,
+        "Name of the log file that is put aside. Default: its own, with the unix time.",
+        path=True,
+        example="/var/log/app.log.old",
+    )
+    log_reopen: bool = option(
+        True,
+        "Open the log anew at a reload.",
+        uwsgi="accepted: it is opened anew by SIGUSR1, the fifo's l or touch-logreopen",
+    )
+    touch_logreopen: tuple[str, ...] = option(
+        (),
+        "File whose change has the log opened anew.",
+        uwsgi="differs: at once, not within a second; and the file need not be there yet",
+        example="/run/app.logreopen",
+    )
+    touch_logrotate: tuple[str, ...] = option(
+        (),
+        "File whose change has the log put aside and begun anew.",
+        uwsgi="differs: at once, not within a second; and the file need not be there yet",
+        example="/run/app.logrotate",
+    )
+    daemonize: str | None = option(
+        None,
+        "Leave the terminal, and log to this file.",
+        short="d",
+        uwsgi="differs: the command returns when the sockets are bound, and with the exit code of"
+        " a start that failed; umask is not touched",
+        path=True,
+        example="/var/log/app.log",
+    )
+    daemonize2: str | None = option(
+        None,
+        "The same; the command returns when the application is loaded and serves.",
+        uwsgi="differs: a start that fails is the command's exit code",
+        path=True,
+        example="/var/log/app.log",
+    )
+    master_fifo: tuple[str, ...] = option(
+        (),
+        "Named pipe in which letters are commands: r reloads, q stops, l opens the log anew.",
+        uwsgi="differs: it is removed at the end; letters that make no sense here say what to do",
+        example="/run/app.fifo",
+    )
     log_master: bool = option(
         True,
         "Log through the master.",
@@ -872,6 +927,24 @@ class Settings:
         "File to which the master's pid is written.",
         path=True,
         example="/run/app.pid",
+    )
+    safe_pidfile: str | None = option(
+        None,
+        "The same: the master's pid is final from the start.",
+        path=True,
+        example="/run/app.pid",
+    )
+    pidfile2: str | None = option(
+        None,
+        "The same, written after the user was changed.",
+        path=True,
+        example="/run/app/app.pid",
+    )
+    safe_pidfile2: str | None = option(
+        None,
+        "The same as pidfile2.",
+        path=True,
+        example="/run/app/app.pid",
     )
     auto_procname: bool = option(
         True,
@@ -1013,6 +1086,11 @@ class Settings:
     """What to say once at the start."""
     origins: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """For each field that was set: place and words, one for each value."""
+
+    @property
+    def log_path(self) -> str | None:
+        """The file that everything is logged to; None when it is stderr."""
+        return self.logto2 or self.logto or self.daemonize or self.daemonize2
 
     def where(self, name: str, index: int = -1) -> str:
         """Return place and words of an option, for an error: `app.ini:3: chdir = '/srv'`."""

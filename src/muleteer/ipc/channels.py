@@ -149,10 +149,6 @@ class Bell(_Pipe):
         except BlockingIOError:
             pass  # full of rings: whoever watches is awake anyway
 
-    def waiting(self) -> int:
-        """Count the rings nobody took yet."""
-        return _readable_bytes(self.read_fd)
-
     def hush(self, rings: int = 4096) -> bool:
         """Take up to `rings` rings; False when there was none. Never blocks."""
         try:

@@ -8,13 +8,13 @@ Runs in: the master, once.
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import platform
 import resource
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import NoReturn
 
 from muleteer import __version__, journal
@@ -23,13 +23,20 @@ from muleteer.errors import CannotBind, MuleteerError, StartError
 from muleteer.facade.collisions import find_collisions
 from muleteer.ipc.channels import Endpoint, Switchboard
 from muleteer.ipc.locks import LockTable
+from muleteer.ipc.logfile import LogFile
 from muleteer.ipc.scoreboard import Scoreboard, Seat
 from muleteer.ipc.sockets import Listener, Owner, bind
 from muleteer.ipc.sockets import close as close_listener
 from muleteer.ipc.targets import Farm, Population
 from muleteer.ipc.title import name_process
+from muleteer.master import background as background_room
+from muleteer.master import pidfiles
+from muleteer.master.background import Background
+from muleteer.master.fifo import make_fifo, remove_fifo
+from muleteer.master.gatehouse import Outside
 from muleteer.master.identity import identity_of, owner_of_sockets, step_down
 from muleteer.master.master import Master, Shared
+from muleteer.master.pidfiles import remove_pidfiles, write_pidfiles
 from muleteer.master.policy import CHILDREN_PER_SEAT
 from muleteer.runtime import Runtime
 from muleteer.spool.directory import DirectoryStore
@@ -41,8 +48,25 @@ __all__ = ["serve"]
 _WINDOW_BACKLOG = 64
 
 
-def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
-    """Start the server and supervise it; returns the exit code."""
+def serve(
+    settings: Settings, read_settings: Callable[[], Settings], environ: Mapping[str, str]
+) -> int:
+    """Start the server and supervise it; returns the exit code.
+
+    With `daemonize` the shell's process ends in here, and the server is another one.
+    """
+    background = background_room.go(settings)
+    code = _serve(settings, read_settings, environ, background)
+    background.failed(code)
+    return code
+
+
+def _serve(
+    settings: Settings,
+    read_settings: Callable[[], Settings],
+    environ: Mapping[str, str],
+    background: Background,
+) -> int:
     try:
         _prepare_streams(settings)
     except StartError as error:  # the journal has no place to write to yet
@@ -53,28 +77,48 @@ def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
     journal.starting(__version__, platform.python_version())
     for sentence in (*(str(n) for n in settings.notices), *find_collisions()):
         journal.notice(sentence)
+    with ExitStack() as left:
+        try:
+            shared = _prepare(settings, read_settings, environ, background, left)
+        except MuleteerError as error:
+            journal.cannot_start(str(error))
+            return error.exit_code
+        background.bound()
+        return Master(settings, shared).run()
+
+
+def _prepare(
+    settings: Settings,
+    read_settings: Callable[[], Settings],
+    environ: Mapping[str, str],
+    background: Background,
+    left: ExitStack,
+) -> Shared:
+    """Make all that a server has; what must not be left behind is written down in `left`."""
     listeners: list[Listener] = []
     windows: list[Listener] = []
-    try:
-        identity = identity_of(settings)
-        _prepare_process(settings)
-        _bind_all(settings, owner_of_sockets(settings, identity), listeners)
-        _bind_windows(settings, owner_of_sockets(settings, identity), windows)
-        _write_pidfile(settings)
-        step_down(identity)
-        _check_spoolers(settings)
-        shared = _assemble(settings, listeners, windows, read_settings)
-    except MuleteerError as error:
-        journal.cannot_start(str(error))
-        for listener in (*listeners, *windows):
-            close_listener(listener, vacuum=settings.vacuum)
-        return error.exit_code
-    try:
-        return Master(settings, shared).run()
-    finally:
-        for window in windows:
-            close_listener(window, vacuum=settings.vacuum)
-        _remove_pidfile(settings)
+    left.callback(_close_all, listeners, settings)
+    left.callback(_close_all, windows, settings)
+    identity = identity_of(settings)
+    _prepare_process(settings)
+    _bind_all(settings, owner_of_sockets(settings, identity), listeners)
+    _bind_windows(settings, owner_of_sockets(settings, identity), windows)
+    for index, path in enumerate(settings.master_fifo):
+        make_fifo(path, settings.where("master_fifo", index))
+        left.callback(remove_fifo, path)
+    left.callback(remove_pidfiles, settings)
+    write_pidfiles(settings, pidfiles.EARLY)
+    step_down(identity)
+    write_pidfiles(settings, pidfiles.LATE)
+    log_file = _open_log(settings)
+    _check_spoolers(settings)
+    outside = Outside(windows, log_file, environ, background)
+    return _assemble(settings, listeners, outside, read_settings)
+
+
+def _close_all(listeners: Iterable[Listener], settings: Settings) -> None:
+    for listener in listeners:
+        close_listener(listener, vacuum=settings.vacuum)
 
 
 # -- the process ------------------------------------------------------------------------
@@ -82,16 +126,33 @@ def serve(settings: Settings, read_settings: Callable[[], Settings]) -> int:
 
 def _prepare_streams(settings: Settings) -> None:
     """Send everything to stderr, or to `logto`: what the app prints and what we say, in order."""
-    if settings.logto:
-        try:
-            log_fd = os.open(settings.logto, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise _unusable(settings, "logto", error) from None
-        os.dup2(log_fd, 2)
-        os.close(log_fd)
+    option = _first_log(settings)
+    if option:
+        _open(settings, option)
     os.dup2(2, 1)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _first_log(settings: Settings) -> str | None:
+    """The option that names the log from the first line on."""
+    return next((n for n in ("logto", "daemonize", "daemonize2") if getattr(settings, n)), None)
+
+
+def _open_log(settings: Settings) -> LogFile | None:
+    """The log that is opened anew when it was moved away; with `logto2` it begins here."""
+    if settings.logto2:
+        return _open(settings, "logto2")
+    return LogFile(settings.log_path) if settings.log_path else None
+
+
+def _open(settings: Settings, option: str) -> LogFile:
+    log_file = LogFile(getattr(settings, option))
+    try:
+        log_file.open()
+    except OSError as error:
+        raise _unusable(settings, option, error) from None
+    return log_file
 
 
 def _prepare_process(settings: Settings) -> None:
@@ -196,27 +257,10 @@ def _bind_windows(settings: Settings, owner: Owner | None, windows: list[Listene
             journal.listening(option, window.name)
 
 
-def _write_pidfile(settings: Settings) -> None:
-    if settings.pidfile:
-        try:
-            with open(settings.pidfile, "w") as file:
-                file.write(f"{os.getpid()}\n")
-        except OSError as error:
-            raise _unusable(settings, "pidfile", error) from None
-
-
 def _unusable(settings: Settings, name: str, error: OSError) -> StartError:
     return StartError(
         f"{settings.where(name)}: {error.strerror}; create the directory, or name another file"
     )
-
-
-def _remove_pidfile(settings: Settings) -> None:
-    if settings.pidfile and settings.vacuum:
-        try:
-            os.unlink(settings.pidfile)
-        except OSError:
-            pass  # somebody tidied up before us
 
 
 # -- what is shared -----------------------------------------------------------------------
@@ -225,7 +269,7 @@ def _remove_pidfile(settings: Settings) -> None:
 def _assemble(
     settings: Settings,
     listeners: list[Listener],
-    windows: list[Listener],
+    outside: Outside,
     read_settings: Callable[[], Settings],
 ) -> Shared:
     workers = settings.processes if listeners else 0
@@ -252,8 +296,6 @@ def _assemble(
         """Fork a zygote; returns its pid, and only in the master."""
         sys.stdout.flush()
         sys.stderr.flush()
-        gc.collect()
-        gc.freeze()  # so that the zygote's collections write nothing into pages that we share
         pid = os.fork()
         if pid == 0:
             become_zygote(chosen, generation, orders, let_go)
@@ -269,9 +311,11 @@ def _assemble(
                 sync=chosen.spooler_sync == "data",
             )
 
-        runtime = Runtime(chosen, switchboard, scoreboard, locks, open_store, generation)
+        runtime = Runtime(
+            chosen, switchboard, scoreboard, locks, open_store, generation, outside.log_file
+        )
         zygote.live(runtime, listeners, orders, let_go)
 
     return Shared(
-        listeners, windows, switchboard, scoreboard, locks, plan, fork_zygote, read_settings
+        listeners, outside, switchboard, scoreboard, locks, plan, fork_zygote, read_settings
     )

@@ -18,6 +18,7 @@ class Command(Enum):
     STOP = "stop"
     RELOAD = "reload"
     REAP = "reap"
+    SHOW = "open the log anew, and show"
 
 
 MEANING: dict[int, Command | None] = {
@@ -26,7 +27,7 @@ MEANING: dict[int, Command | None] = {
     unix_signals.SIGQUIT: Command.STOP,
     unix_signals.SIGHUP: Command.RELOAD,
     unix_signals.SIGCHLD: Command.REAP,
-    unix_signals.SIGUSR1: None,
+    unix_signals.SIGUSR1: Command.SHOW,
     unix_signals.SIGUSR2: None,  # kills uWSGI's master
     unix_signals.SIGPIPE: None,
 }
@@ -58,6 +59,7 @@ class UnixSignals:
         unix_signals.set_wakeup_fd(-1)
         for number in MEANING:
             unix_signals.signal(number, unix_signals.SIG_DFL)
+        unix_signals.signal(unix_signals.SIGUSR1, unix_signals.SIG_IGN)  # until it has a meaning
         os.close(self.read_fd)
         os.close(self._write_fd)
 

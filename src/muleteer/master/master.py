@@ -8,7 +8,6 @@ Runs in: the master.
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import signal as unix_signals
@@ -32,14 +31,13 @@ from muleteer.master.companions import Companions
 from muleteer.master.control import Command, UnixSignals
 from muleteer.master.cronstate import state_file
 from muleteer.master.deadlines import Deadlines
+from muleteer.master.gatehouse import REOPEN_LOG, ROTATE_LOG, Gatehouse, Outside, Verbs
 from muleteer.master.generations import ForkZygote, Generations
-from muleteer.master.lookout import Lookout
-from muleteer.master.picture import Sights, take
+from muleteer.master.picture import Sights
 from muleteer.master.roster import ChildHandle, Mode, Phase, Roster, ZygotePhase
 from muleteer.master.router import Router, option_sources
 from muleteer.master.weights import Weights
 from muleteer.master.workforce import Workforce
-from muleteer.wire.exposition import MEDIA_TYPE, expose
 
 __all__ = ["Master", "Shared"]
 
@@ -53,8 +51,7 @@ class Shared:
     """What boot made before the first fork, handed over as one object."""
 
     listeners: Sequence[Listener]
-    windows: Sequence[Listener]
-    """What shows the server: `stats` and `metrics`."""
+    outside: Outside
     switchboard: Switchboard
     scoreboard: Scoreboard
     locks: LockTable
@@ -99,9 +96,13 @@ class Master:
             self._let_go,
             self._publish,
         )
-        self.lookout = Lookout(self._selector)
-        self.sights = self._sights()
-        self._open_windows()
+        self.gatehouse = Gatehouse(
+            shared.outside,
+            self._selector,
+            self._sights(),
+            lambda: self.generations.settings,
+            Verbs(self._reload, self._stop, self._stop_now, self._tell_all),
+        )
 
     # -- the loop ------------------------------------------------------------------------
 
@@ -115,11 +116,11 @@ class Master:
             for key, _ in self._selector.select(self._timeout(wake_at)):
                 key.data()
             self.router.send_due()
-            self.lookout.show_out()
+            self.gatehouse.look()
             self._check_deadlines()
             self._check_weights()
             self._check_workforce()
-        self.lookout.close()
+        self.gatehouse.close()
         journal.stopped()
         return self.exit_code
 
@@ -141,7 +142,7 @@ class Master:
         weighing = self.weights.next_check(self.generations.settings)
         looking = self.workforce.next_look()
         times = [wake_at, self.router.next_due(), self._next_deadline_check(), weighing, looking]
-        times += [self.lookout.next_due(), self.companions.next_due()]
+        times += [self.gatehouse.next_due(), self.companions.next_due()]
         known = [when for when in times if when is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
@@ -190,18 +191,9 @@ class Master:
         """In a new zygote: close what only the master needs."""
         self.signals.let_go()
         self._selector.close()
-        self.lookout.let_go()
+        self.gatehouse.let_go()
         self.shared.switchboard.lifeline.hold()
         self.shared.switchboard.control_in.close()
-
-    # -- showing -------------------------------------------------------------------------
-
-    def _open_windows(self) -> None:
-        pages = {"stats": self._stats_page, "metrics": self._metrics_page}
-        speaks_http = {"stats": self.generations.settings.stats_http, "metrics": True}
-        for window in self.shared.windows:
-            kind = window.protocol
-            self.lookout.open(window, pages[kind], speaks_http=speaks_http[kind])
 
     def _sights(self) -> Sights:
         shared = self.shared
@@ -218,16 +210,6 @@ class Master:
             os.getcwd(),
         )
 
-    def picture(self) -> dict[str, Any]:
-        """The whole server as plain values."""
-        return take(self.sights, self.generations.settings)
-
-    def _stats_page(self) -> tuple[str, bytes]:
-        return "application/json", json.dumps(self.picture()).encode() + b"\n"
-
-    def _metrics_page(self) -> tuple[str, bytes]:
-        return MEDIA_TYPE, expose(self.picture())
-
     def _announce(self) -> None:
         if self.roster.announced:
             journal.reload_done(self.roster.generation)
@@ -236,6 +218,7 @@ class Master:
         seats = [f"{count} {kind}{'s' * (count != 1)}" for kind, count in kinds.items()]
         journal.server_ready(self.roster.generation, seats)
         self.roster.announced = self.roster.generation
+        self.gatehouse.ready()
 
     # -- hearing: Unix signals -----------------------------------------------------------
 
@@ -249,20 +232,38 @@ class Master:
                     self._reload(name)
                 case Command.STOP:
                     self._stop(name)
+                case Command.SHOW:
+                    self.gatehouse.turn_log_and_show(name)
 
     def _reload(self, why: str) -> None:
         if self.roster.mode is Mode.RUNNING and self.roster.generation:
             journal.reload_started(self.roster.newest + 1, why)
+            self.gatehouse.reloading()
             self.roster.reload_wanted = True
 
     def _stop(self, why: str) -> None:
         if self.roster.mode is Mode.RUNNING:
             journal.stopping(why)
+            self.gatehouse.stopping()
             self.roster.mode = Mode.STOPPING
             self._close_listeners()
-        elif self.roster.mode is Mode.STOPPING:
+        else:
+            self._stop_now(why)
+
+    def _stop_now(self, why: str) -> None:
+        """Give up what runs; it need not have been asked to stop before."""
+        if self.roster.mode is Mode.RUNNING:
+            self._stop(why)
+        if self.roster.mode is Mode.STOPPING:
             journal.stopping_now(why)
             self.roster.mode = Mode.STOPPING_NOW
+
+    def _tell_all(self, number: unix_signals.Signals) -> None:
+        """Send every process of ours a Unix signal."""
+        for zygote in self.roster.zygotes:
+            os.kill(zygote.pid, number)  # not reaped before it left the roster
+        for child in self.roster.children:
+            self.children.send(child, number)
 
     def _give_up_if_nothing_loads(self) -> None:
         if self.generations.cannot_start and self.roster.mode is Mode.RUNNING:
@@ -289,6 +290,8 @@ class Master:
                 case "source":
                     self.router.add(message)
                     self._tell_watcher()
+                case "raise" if message["signum"] < 0:
+                    self.gatehouse.touched(message["signum"])
                 case "raise":
                     self.router.tick(message["signum"])
                 case "reload":
@@ -309,6 +312,7 @@ class Master:
         for message in signals:
             self.shared.switchboard.targets.set(message["signum"], message["target"])
         self.router.replace(sources)
+        self.router.monitors.update(dict.fromkeys(_own_files(self.generations.settings)))
         self.workforce.follow(self.generations.settings)
         if self.roster.generation > 1:
             self.companions.follow(self.generations.settings)
@@ -409,6 +413,14 @@ def _follow_zone(zone: str | None) -> None:
     if zone is not None and os.environ.get("TZ") != zone:
         os.environ["TZ"] = zone
         time.tzset()
+
+
+def _own_files(settings: Settings) -> list[tuple[int, str]]:
+    """The files that are watched for the server itself."""
+    return [
+        *((REOPEN_LOG, os.path.abspath(path)) for path in settings.touch_logreopen),
+        *((ROTATE_LOG, os.path.abspath(path)) for path in settings.touch_logrotate),
+    ]
 
 
 def _in_words(source: dict[str, Any]) -> str:

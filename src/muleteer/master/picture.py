@@ -190,13 +190,8 @@ class _Exposure:
             "running_time": account.task_microseconds,
             "retries": account.retries,
             "buried": account.buried,
-            "backlog": self._backlog(directory, row),
+            "backlog": row.backlog if row else 0,
         }
-
-    def _backlog(self, directory: str, row: Row | None) -> int:
-        """Tasks that wait: as the spooler saw it last, or rung for since, while it is busy."""
-        bell = self.sights.switchboard.spooler_bells.get(directory)
-        return max(row.backlog if row else 0, bell.waiting() if bell else 0)
 
     def _mule(self, seat: Seat) -> Values:
         row, account = self._row(seat), self.accounts[seat]

@@ -37,7 +37,7 @@ from muleteer.runtime import Runtime
 __all__ = ["Role"]
 
 _ASKED_TO_LEAVE = (unix_signals.SIGTERM, unix_signals.SIGINT, unix_signals.SIGHUP)
-_IGNORED = (unix_signals.SIGPIPE, unix_signals.SIGUSR1, unix_signals.SIGTSTP)
+_IGNORED = (unix_signals.SIGPIPE, unix_signals.SIGTSTP)
 
 
 class Role:
@@ -117,8 +117,6 @@ class Role:
             self.leaving = True
         except SystemExit as leaving:
             return _exit_code(leaving)
-        finally:
-            self.on_its_own = False
         self.stop()
         self._run_exit_hooks()
         return ExitCode.RELOAD
@@ -175,10 +173,16 @@ class Role:
             unix_signals.signal(number, self._note_wish)
         for number in _IGNORED:
             unix_signals.signal(number, unix_signals.SIG_IGN)
+        unix_signals.signal(unix_signals.SIGUSR1, self._turn_log)
+        self.runtime.follow_log()  # it may have turned while we were forked
         unix_signals.signal(unix_signals.SIGCHLD, unix_signals.SIG_DFL)
         # written by the C handler itself: it works in a C call, an endless loop, a blocked read
         faulthandler.register(unix_signals.SIGUSR2, file=2, all_threads=True)
         self.loop.watch(self._woken_fd, self._woken)
+
+    def _turn_log(self, _number: int, _frame: object) -> None:
+        """In a Unix signal handler: the log was moved away, and the master opened a new one."""
+        self.runtime.follow_log()
 
     def _woken(self, _events: int) -> None:
         numbers = os.read(self._woken_fd, 64)

@@ -96,6 +96,8 @@ class Zygote:
         for fd in (self._woken_fd, wake_fd):
             os.set_blocking(fd, False)
         unix_signals.signal(unix_signals.SIGCHLD, lambda _number, _frame: None)
+        unix_signals.signal(unix_signals.SIGUSR1, lambda _n, _f: self.runtime.follow_log())
+        self.runtime.follow_log()  # it may have turned while we were forked
         for number in (unix_signals.SIGTERM, unix_signals.SIGINT, unix_signals.SIGHUP):
             unix_signals.signal(number, unix_signals.SIG_DFL)
         unix_signals.set_wakeup_fd(wake_fd, warn_on_full_buffer=False)

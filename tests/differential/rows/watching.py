@@ -17,6 +17,7 @@ from typing import Any
 from tests.differential.claims import Claim, Observe, Setup, rows_of
 from tests.differential.looks import answer, evaluate
 from tests.differential.probes import PROBE
+from tests.differential.rows.life import left
 from tests.harness import Server, eventually, http_raw
 
 PATIENCE_S = 15.0
@@ -245,8 +246,86 @@ LOG_CLAIMS = [
     ),
 ]
 
+# -- the fifo ----------------------------------------------------------------------------
+
+
+def _letters(text: str) -> Callable[[Server], None]:
+    def write(server: Server) -> None:
+        fd = eventually(lambda: _writable(server), within=PATIENCE_S)
+        os.write(fd, text.encode())
+        os.close(fd)
+
+    return write
+
+
+def _writable(server: Server) -> int:
+    """A descriptor of the fifo; 0 as long as nobody reads it, as between two writers of uWSGI's."""
+    try:
+        return os.open(server.folder / "fifo", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+
+
+def _stops(letter: str) -> Observe:
+    """The exit code when a letter ends the server."""
+
+    def look(server: Server) -> object:
+        _letters(letter)(server)
+        code = server.wait(within=PATIENCE_S)
+        server.wait_until_empty(within=PATIENCE_S)
+        return code
+
+    return look
+
+
+def _replaces(letter: str) -> Observe:
+    """(are all workers other ones, is the master the same) after a letter that reloads."""
+
+    def look(server: Server) -> object:
+        def pids() -> set[int]:
+            found = evaluate(server, "[w['pid'] for w in uwsgi.workers()], uwsgi.masterpid()")
+            assert isinstance(found, tuple)
+            assert found[1] == server.pid
+            return set(found[0])
+
+        before = pids()
+        _letters(letter)(server)
+
+        def others() -> bool:
+            try:
+                now = pids()
+            except (AssertionError, OSError):
+                return False
+            return len(now) == 2 and 0 not in now and not now & before
+
+        return eventually(others, within=PATIENCE_S)
+
+    return look
+
+
+def _fifo_row(says: str, observe: Observe, **verdict: Any) -> Claim:
+    name = "fifo " + "".join(letter if letter.isalnum() else "-" for letter in says)[:40]
+    setup = Setup(name=name, app=PROBE, ini="processes = 2\nmaster-fifo = fifo")
+    return rows_of("Watching: the master's fifo", setup)(says, observe, **verdict)
+
+
+FIFO_CLAIMS = [
+    _fifo_row("`q` ends the server", _stops("q")),
+    _fifo_row("`Q` ends the server at once", _stops("Q")),
+    _fifo_row("`r` replaces all workers, under the same master", _replaces("r")),
+    _fifo_row("letters that are none, and then one", _replaces("zy\nr\n")),
+    _fifo_row(
+        "the fifo is removed at the end",
+        left("fifo"),
+        differs="uWSGI leaves it behind, and a shell that writes into it then waits for ever",
+        ours=(True, False),
+        theirs=(True, True),
+    ),
+]
+
 CLAIMS: list[Claim] = [
     *LOG_CLAIMS,
+    *FIFO_CLAIMS,
     stats_row("the server's own keys, and the types of their values", types_of(TOP, lambda s: s)),
     stats_row(
         "the keys of a worker, and the types of their values",
