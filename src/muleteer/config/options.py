@@ -44,9 +44,11 @@ from muleteer.config.values import (
     read_keepalive,
     read_mode,
     read_module,
+    read_mount,
     read_node,
     read_owner,
     read_path_and_signal,
+    read_pattern_and_seconds,
     read_retries,
     read_signal_timer,
 )
@@ -425,6 +427,21 @@ class Settings:
         uwsgi="differs: an app that is named and does not load ends the start in any case;"
         " there a server without an app goes on and answers 500",
     )
+    mount: tuple[str, ...] = option(
+        (),
+        "Another application and the path it answers, as /path=module:callable or /path=file.py.",
+        uwsgi="differs: all are in one interpreter, there each has its own",
+        read=read_mount,
+        example="/admin=admin:application",
+    )
+    manage_script_name: bool = option(
+        False,
+        "Find the mounted application by the path of the request, not by SCRIPT_NAME.",
+    )
+    no_default_app: bool = option(
+        False,
+        "Answer 500 where no mounted application fits; else the first one answers.",
+    )
     import_: tuple[str, ...] = option(
         (),
         "Module or file to import beside the app, in every process.",
@@ -485,6 +502,70 @@ class Settings:
         "Run the app in the main interpreter; it always does.",
         short="i",
         uwsgi="accepted: there are no sub-interpreters, which many packages do not survive",
+    )
+    # -- static files ----------------------------------------------------------------------
+    static_map: tuple[str, ...] = option(
+        (),
+        "Path and the directory whose files answer it, as /path=directory.",
+        uwsgi="differs: with an ETag, parts of a file where one asks for them; /static is no prefix"
+        " of /staticky",
+        read=read_mount,
+        example="/static=/srv/app/static",
+    )
+    static_map2: tuple[str, ...] = option(
+        (),
+        "The same; the path goes on in the directory: /path=dir has dir/path/file.",
+        uwsgi="differs: in the same as static-map",
+        read=read_mount,
+        example="/static=/srv/app",
+    )
+    check_static: tuple[str, ...] = option(
+        (),
+        "Directory that is looked into for every path before the application is asked.",
+        uwsgi="differs: in the same as static-map",
+        path=True,
+        example="/srv/app/public",
+    )
+    static_index: tuple[str, ...] = option(
+        (),
+        "File that answers for its directory.",
+        example="index.html",
+    )
+    static_safe: tuple[str, ...] = option(
+        (),
+        "Directory that links of served directories may lead to.",
+        path=True,
+        example="/srv/media",
+    )
+    static_skip_ext: tuple[str, ...] = option(
+        (),
+        "Ending of names that are never served as files.",
+        example=".php",
+    )
+    static_expires: tuple[str, ...] = option(
+        (),
+        "Pattern of file names and the seconds for which they may be kept.",
+        uwsgi="differs: Cache-Control is sent, too; patterns are Python's",
+        read=read_pattern_and_seconds,
+        example=".*\\.css 3600",
+    )
+    static_expires_uri: tuple[str, ...] = option(
+        (),
+        "The same by a pattern of the URI.",
+        uwsgi="differs: in the same as static-expires",
+        read=read_pattern_and_seconds,
+        example="/static/.* 3600",
+    )
+    mimefile: str | None = option(
+        None,
+        "File of media types and their endings, beside the system's.",
+        aliases=("mime-file",),
+        example="/etc/mime.types",
+    )
+    honour_range: bool = option(
+        True,
+        "Send parts of files.",
+        uwsgi="accepted: always, where a client asks for one part",
     )
     # -- spooler ---------------------------------------------------------------------------
     spooler: tuple[str, ...] = option(
@@ -1143,6 +1224,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "http_socket": "Sockets and HTTP",
         "master": "Processes",
         "module": "Application",
+        "static_map": "Static files",
         "spooler": "Spooler",
         "mule": "Mules",
         "signal_timer": "Signals",

@@ -174,8 +174,8 @@ NAMES = (
     sslrouter-session-context sslrouter-ss sslrouter-stats sslrouter-stats-server
     sslrouter-subscription-server sslrouter-timeout sslrouter-to sslrouter-use-base
     sslrouter-use-code-string sslrouter-use-pattern sslrouter-workers sslrouter-zerg sslrouter2
-    st static-cache-paths static-cache-paths-name static-check static-expires-type
-    static-expires-type-mtime static-gzip-dir static-gzip-ext static-gzip-prefix
+    st static-cache-paths static-cache-paths-name static-check static-expires static-expires-type
+    static-expires-type-mtime static-expires-uri static-gzip-dir static-gzip-ext static-gzip-prefix
     static-gzip-suffix static-index static-map static-map2 static-safe static-skip-ext stats
     stats-push stats-pusher-default-freq stats-pushers-default-freq stats-server stop subscribe
     subscribe-freq subscribe-to subscribe-with-modifier1 subscribe2 subscription-algo

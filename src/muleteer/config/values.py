@@ -21,9 +21,11 @@ __all__ = [
     "read_keepalive",
     "read_mode",
     "read_module",
+    "read_mount",
     "read_node",
     "read_owner",
     "read_path_and_signal",
+    "read_pattern_and_seconds",
     "read_retries",
     "read_signal_timer",
 ]
@@ -139,6 +141,26 @@ def read_path_and_signal(text: str) -> str:
     """Read a path and the number of a signal, as `/tmp/bell 17`."""
     if not re.fullmatch(rf"\S.*\s{_SIGNAL}", text.strip()):
         raise ValueError("expected a path and the number of a signal, 0 to 255")
+    return text.strip()
+
+
+def read_mount(text: str) -> str:
+    """Read `/path=value`."""
+    path, equals, value = text.partition("=")
+    if not path.startswith("/") or not equals or not value or "\0" in text:
+        raise ValueError("expected /path=value")
+    return text
+
+
+def read_pattern_and_seconds(text: str) -> str:
+    """Read a pattern and seconds, as `\\.css$ 3600`."""
+    match = re.fullmatch(r"(\S.*)\s+([0-9]{1,9})", text.strip())
+    if match is None:
+        raise ValueError("expected a pattern and seconds")
+    try:
+        re.compile(match[1])
+    except re.error as error:
+        raise ValueError(f"expected a pattern ({error}) and seconds") from None
     return text.strip()
 
 

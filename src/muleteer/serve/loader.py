@@ -28,7 +28,9 @@ __all__ = [
     "import_modules",
     "load_application",
     "load_callable",
+    "load_mounts",
     "no_application",
+    "nothing_there",
     "prepare_process",
 ]
 
@@ -102,6 +104,20 @@ def load_application(settings: Settings) -> Application | None:
     return None
 
 
+def load_mounts(settings: Settings) -> dict[str, Application]:
+    """Return the applications of `mount = /path=app` by their paths, in the order of the option."""
+    mounts = {}
+    for index, text in enumerate(settings.mount):
+        path, _, name = text.partition("=")
+        origin = settings.where("mount", index)
+        if name.endswith(".py") or "/" in name:
+            module = _load_file(name, origin, "uwsgi_file_" + _pythonized(name))
+            mounts[path] = _find(module, settings.callable, origin)
+        else:
+            mounts[path] = load_callable(name, origin, settings.callable)
+    return mounts
+
+
 def load_callable(text: str, origin: str, usual: str = "application") -> Application:
     """Import `module:callable`, `module:factory()` or, with the usual name, `module`."""
     name, _, attribute = text.partition(":")
@@ -112,6 +128,14 @@ def no_application(_environ: dict[str, Any], start_response: Callable[..., Any])
     """Answer 500, and say what is missing."""
     start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
     return [b"No application is loaded here: set `module` or `wsgi-file`.\n"]
+
+
+def nothing_there(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Answer 404: the server of files has no application behind them."""
+    body = b"Not Found\n"
+    headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+    start_response("404 Not Found", headers)
+    return [body]
 
 
 def describe(settings: Settings) -> str:

@@ -33,7 +33,9 @@ from muleteer.roles.watcher import Watcher
 from muleteer.roles.worker import Worker
 from muleteer.runtime import Runtime, source_message
 from muleteer.serve import loader
+from muleteer.serve.mounts import under_one_roof
 from muleteer.serve.programs import load_program
+from muleteer.serve.static import serves_files
 from muleteer.zygote.forking import fork_child
 from muleteer.zygote.loading import begin_to_load, end_loading, print_app_traceback, reason
 
@@ -109,7 +111,7 @@ class Zygote:
         started = time.monotonic()
         try:
             begin_to_load(self.runtime)
-            self.application = loader.load_application(self.settings) or self._no_application()
+            self.application = self._load_applications()
             self.programs = [
                 load_program(text, f"mule = {text}") for text in self.settings.mule_programs
             ]
@@ -123,10 +125,23 @@ class Zygote:
         journal.app_loaded(self.runtime.generation, seconds, loader.describe(self.settings))
         return True
 
+    def _load_applications(self) -> loader.Application:
+        """Return what answers requests: the application, those mounted beside it, static files."""
+        settings = self.settings
+        main = loader.load_application(settings)
+        mounts = loader.load_mounts(settings)
+        if main is None and mounts and not settings.no_default_app:
+            main = next(iter(mounts.values()))  # uWSGI's default app: the first that is loaded
+        if main is None and not mounts:
+            main = self._no_application()
+        return under_one_roof(settings, main or loader.no_application, mounts)
+
     def _no_application(self) -> loader.Application:
-        """What answers when no app is named: signals and tasks may be all a socket is for."""
+        """What answers when no app is named: files, signals and tasks may be all there is."""
         settings = self.settings
         imported = settings.import_ or settings.shared_import or settings.spooler_import
+        if serves_files(settings) and not settings.need_app:
+            return loader.nothing_there
         if settings.need_app or (self.listeners and not imported):
             raise AppNotLoaded("no application is named; set `module` or `wsgi-file`")
         return loader.no_application

@@ -10,6 +10,7 @@ from tests.differential.rows import (
     answers,
     decorators,
     environ,
+    files,
     life,
     limits,
     loading,
@@ -28,6 +29,7 @@ from tests.differential.rows import (
 CLAIMS: list[Claim] = [
     *loading.CLAIMS,
     *environ.CLAIMS,
+    *files.CLAIMS,
     *answers.CLAIMS,
     *protocol.CLAIMS,
     *module.CLAIMS,
