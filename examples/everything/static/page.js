@@ -41,10 +41,8 @@ function showProcess(event) {
   const id = `${event.kind}-${event.number}`;
   const chip = document.getElementById(id) ?? addChip(id, event);
   const pid = chip.querySelector(".pid");
-  if (event.decorator === "postfork") {
-    chip.classList.toggle("replaced", pid.textContent !== "" && pid.textContent !== String(event.pid));
-    pid.textContent = event.pid;
-  }
+  if (pid.textContent && pid.textContent !== String(event.pid)) chip.classList.add("replaced");
+  pid.textContent = event.pid;
   flash(chip.querySelector(".dot"));
 }
 
