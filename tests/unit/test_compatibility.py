@@ -6,6 +6,10 @@ import pytest
 from tests.differential.defects import DEFECTS
 from tests.differential.page import PAGE, page
 from tests.differential.rows import CLAIMS
+from tests.differential.rows.module import LATER
+from tests.unit.facade.conftest import make_runtime
+
+from muleteer.facade.surface import Surface
 
 
 def test_the_page_is_written_from_the_rows() -> None:
@@ -30,6 +34,13 @@ def test_each_mended_defect_of_uwsgi_s_has_a_row(number: int) -> None:
 def test_a_row_names_a_defect_that_is_known() -> None:
     """defects.py says what it is."""
     assert {claim.defect for claim in CLAIMS} <= {None, *DEFECTS}
+
+
+def test_what_is_not_there_yet_is_not_there() -> None:
+    """A name that came is a row of its own, not one of the missing."""
+    uwsgi = Surface(make_runtime(spooler=("/spool",)))
+    missing = " ".join(LATER.values()).split()
+    assert [name for name in missing if hasattr(uwsgi, name)] == []
 
 
 def test_no_row_is_there_twice() -> None:

@@ -205,7 +205,7 @@ def _grows_and_shrinks(server: Server) -> object:
 def _idle(server: Server) -> object:
     """All workers leave; the next request is answered by another one."""
     first = evaluate(server, "os.getpid()")
-    server.wait_for("(?i)cheap", within=PATIENCE_S)
+    server.wait_for("(?i)cheap", after=server.log.here(), within=PATIENCE_S)
     return evaluate(server, "os.getpid()") != first
 
 

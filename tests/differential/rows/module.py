@@ -35,7 +35,6 @@ LATER = {
     "metrics": "metric_get metric_set metric_inc metric_dec metric_mul metric_div",
     "websockets": "websocket_handshake websocket_recv websocket_recv_nb websocket_send",
     "chunks of a body": "chunked_read chunked_read_nb",
-    "log variables": "set_logvar get_logvar log_this_request",
     "async, greenlets": "async_sleep async_connect suspend green_schedule",
     "sockets of one's own": "connect is_connected send recv close wait_fd_read wait_fd_write",
     "the connection of a request": "connection_fd ready_fd disconnect cl add_var",
@@ -181,6 +180,12 @@ FUNCTIONS = [
         theirs="raises TypeError",
     ),
     function("`log()` without a word", value("uwsgi.log()")),
+    function(
+        "`set_logvar(name, value)`, and `get_logvar(name)` then",
+        value("[uwsgi.set_logvar('who', 'me'), uwsgi.get_logvar('who')]"),
+    ),
+    function("`get_logvar` of one that nobody set", value("uwsgi.get_logvar('nobody')")),
+    function("`log_this_request()`", value("uwsgi.log_this_request()")),
     function("`ready()`", value("uwsgi.ready()")),
     function(
         "`listen_queue()` of an idle server", value("[uwsgi.listen_queue(), uwsgi.listen_queue(1)]")
