@@ -41,7 +41,7 @@ define check_python
 "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,$(VERSIONED)-venv); }
 endef
 
-.PHONY: help demo demo-everything test test-unit lint format screenshots bench fuzz clean reference \
+.PHONY: help demo demo-everything test test-unit lint format screenshots bench chaos fuzz clean reference \
 	nginx browser erlang
 
 help:
@@ -52,6 +52,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make screenshots  the pictures in docs/images, anew"
 	@echo "make format     let ruff lay out the code"
+	@echo "make chaos      kill anything at random for minutes, and count what is lost"
 	@echo "make fuzz       millions of broken inputs for every parser, FUZZ_SECONDS (60) for each"
 	@echo "make bench      how fast, beside uWSGI, gunicorn, granian, celery and other queues"
 	@echo "make clean      remove everything that the above made"
@@ -80,12 +81,26 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+BENCHED := build/bench
+
 bench: $(VENV)/.bench reference
 	@command -v wrk >/dev/null || { $(call apt,wrk); }
-	$(BIN)/python -m benchmarks.http $(BENCH)
-	$(BIN)/python -m benchmarks.primitives $(BENCH_PRIMITIVES)
 	@command -v redis-server >/dev/null || { $(call apt,redis-server); }
-	$(BIN)/python -m benchmarks.spool $(BENCH_SPOOL)
+	@mkdir -p $(BENCHED)
+	$(BIN)/python -m benchmarks.http --json $(BENCHED)/http.json $(BENCH) | tee $(BENCHED)/http.md
+	$(BIN)/python -m benchmarks.primitives --json $(BENCHED)/primitives.json \
+		$(BENCH_PRIMITIVES) | tee $(BENCHED)/primitives.md
+	$(BIN)/python -m benchmarks.spool --json $(BENCHED)/spool.json $(BENCH_SPOOL) | tee $(BENCHED)/spool.md
+	$(BIN)/python -m benchmarks.life --json $(BENCHED)/life.json $(BENCH_LIFE) | tee $(BENCHED)/life.md
+	$(BIN)/python -m benchmarks.report $(BENCHED) http primitives spool life
+
+# The short runs of these tests are part of `make test`; another seed each time, printed.
+CHAOS_KILLS ?= 3000
+CHAOS_SECONDS ?= 120
+
+chaos: $(VENV)/.test
+	MULETEER_CHAOS_KILLS=$(CHAOS_KILLS) MULETEER_CHAOS_SECONDS=$(CHAOS_SECONDS) \
+		$(BIN)/pytest tests/chaos -s $(PYTEST)
 
 FUZZ_SECONDS ?= 60
 FUZZED := http packet spoolfile term node call

@@ -88,10 +88,15 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def chosen(names: Iterable[str], wanted: str | None) -> list[str]:
+def megabytes(number: float) -> str:
+    """A size as a person reads it."""
+    return f"{number:.0f} MB"
+
+
+def chosen(names: Iterable[str], wanted: str | None, *, between: str = ",") -> list[str]:
     """The names that a comma-separated choice asks for, in their own order; all without one."""
     known = list(names)
-    asked = [word.strip() for word in wanted.split(",")] if wanted else known
+    asked = [word.strip() for word in wanted.split(between)] if wanted else known
     if unknown := [word for word in asked if word not in known]:
         raise Missing(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
     return [name for name in known if name in asked]
@@ -170,13 +175,13 @@ def family(pid: int) -> set[int]:
     return tree
 
 
-def private_mb(pid: int) -> float:
-    """Memory that a process shares with nobody."""
+def memory_mb(pid: int, kind: str) -> float:
+    """A process's memory: what it shares with nobody ("Private_"), or its part of all ("Pss:")."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0.0  # it ended between two looks
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith(kind)) / 1024
 
 
 def _parent(pid: str) -> int:
@@ -234,7 +239,9 @@ class Program:
         self._stop_signal = stop_signal
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, is_ready: Callable[[], bool], *, within: float = 20.0) -> Program:
+    def start(
+        self, is_ready: Callable[[], bool], *, within: float = 20.0, tick_s: float = TICK_S
+    ) -> Program:
         """Start it and ask until it is ready; raises Trouble with its last words."""
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -251,7 +258,7 @@ class Program:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise Trouble(f"{self.name} did not start: {self.last_words()}")
-            time.sleep(TICK_S)
+            time.sleep(tick_s)
         return self
 
     def cpu_seconds(self) -> float:
@@ -260,8 +267,20 @@ class Program:
 
     def largest_private_mb(self) -> float:
         """Memory of the process among them that has the most of its own."""
+        return max(self._memory_mb("Private_"))
+
+    def memory_mb(self) -> float:
+        """Memory of it and its children; what they share counts once."""
+        return sum(self._memory_mb("Pss:"))
+
+    def _memory_mb(self, kind: str) -> list[float]:
         assert self._process is not None
-        return max(map(private_mb, family(self._process.pid)))
+        return [memory_mb(pid, kind) for pid in family(self._process.pid)]
+
+    def send(self, number: int) -> None:
+        """Send it a Unix signal, but not its children."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def last_words(self) -> str:
         """The end of its log, on one line."""

@@ -158,7 +158,7 @@ class Result:
     def ratio(self, server: str, figure: Figure = SPEED) -> Spread | None:
         """A server's figure by uWSGI's, over the rounds."""
         base = self.base()
-        if base is None:
+        if base is None or server not in self.rounds:
             return None
         found = harness.ratios(self.values(server, figure), self.values(base, figure))
         return Spread.of(found) if found else None
@@ -208,7 +208,21 @@ def as_json(results: Sequence[Result], load: Load) -> dict[str, Any]:
         }
         for result in results
     }
-    return {"load": asdict(load), "python": platform.python_version(), "rows": rows}
+    return {
+        "load": asdict(load),
+        "python": platform.python_version(),
+        "rows": rows,
+        "charts": {
+            "HTTP: requests per second": chart(results, SPEED),
+            "HTTP: requests per second of processor time": chart(results, THRIFT),
+        },
+    }
+
+
+def chart(results: Sequence[Result], figure: Figure) -> dict[str, dict[str, float] | None]:
+    """Our ratio in each row, by its title; None in a row without one."""
+    ours = {result.row.title: result.ratio("muleteer", figure) for result in results}
+    return {title: asdict(ratio) if ratio else None for title, ratio in ours.items()}
 
 
 # -- the run ---------------------------------------------------------------------------------------

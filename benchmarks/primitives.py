@@ -22,20 +22,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 if not __package__:  # run by its path, and then this folder's http.py would hide Python's
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks import harness, servers
-from benchmarks.harness import Missing, Program, Spread, Trouble
+from benchmarks import harness
+from benchmarks.harness import Missing, Program, Trouble
+from benchmarks.pairs import OURS, SERVERS, Figures, Result, Row, as_json, render
 
-OURS, BASE = "muleteer", "uwsgi"
-SERVERS = {OURS: servers.muleteer_program, BASE: servers.uwsgi_program}
+HEADING = "Primitives: time"
 WORKERS = 4
 CONTENTION_S = 0.3
 TIMERS, MANY_TIMERS = 60, 1000
@@ -58,9 +57,6 @@ http-socket = 127.0.0.1:%(port)
 socket = 127.0.0.1:%(rpc_port)
 socket = %(rpc_path)
 """
-
-Figures = Mapping[str, float]
-"""What a probe found, in seconds; empty where the server cannot do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +122,6 @@ def load(port: int) -> Iterator[None]:
         process.wait()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: a probe, and which of its figures."""
-
-    name: str
-    title: str
-    probe: Callable[[Node], Figures]
-    figure: str = "median"
-
-
 def asking(probe: str, **arguments: object) -> Callable[[Node], Figures]:
     """A probe that needs nothing but one request."""
     return lambda node: node.ask(probe, **arguments)
@@ -165,53 +151,6 @@ ROWS = (
 )
 TIMER_ROW = Row("timers", f"{TIMERS} timers of 1 s, p99 of jitter", lambda _: {})
 MANY_ROW = Row("timers-1000", f"{MANY_TIMERS:,} timers of 1 s, p99 of jitter", lambda _: {})
-
-
-# -- what they say ---------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Result:
-    """A row and, by server, the seconds of its rounds; none where a server cannot do it."""
-
-    row: Row
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, server: str, figures: Figures) -> None:
-        """Note a round."""
-        if self.row.figure in figures:
-            self.seconds.setdefault(server, []).append(figures[self.row.figure])
-
-    def ratio(self) -> Spread | None:
-        """How many times as fast as uWSGI: its seconds by ours, round by round."""
-        ours, base = self.seconds.get(OURS), self.seconds.get(BASE)
-        return Spread.of(harness.ratios(base, ours)) if ours and base else None
-
-    def cells(self) -> list[str]:
-        """The ratio, and the middle of each server's seconds."""
-        times = [self.seconds.get(server) for server in SERVERS]
-        ratio = self.ratio()
-        words = [harness.duration(Spread.of(each).median) if each else "-" for each in times]
-        return [self.row.title, str(ratio) if ratio else "-", *words]
-
-
-def render(results: Sequence[Result]) -> str:
-    """The table: a line per row."""
-    head = ["", "times as fast as uWSGI", *SERVERS]
-    return harness.table(head, [result.cells() for result in results])
-
-
-def as_json(results: Sequence[Result]) -> dict[str, Any]:
-    """All rounds of all rows, with the ratios, for a machine to read."""
-    rows = {
-        result.row.name: {
-            "title": result.row.title,
-            "seconds": result.seconds,
-            "ratio": asdict(ratio) if (ratio := result.ratio()) else None,
-        }
-        for result in results
-    }
-    return {"python": platform.python_version(), "rows": rows}
 
 
 def jitter(ticks: Sequence[tuple[int, float]], period: float) -> Figures:
@@ -315,7 +254,7 @@ def run(options: argparse.Namespace) -> list[Result]:
     if MANY_ROW.name in names and OURS in wanted:
         results.append(measure_timers(MANY_ROW, {OURS: MANY_TIMERS}, timer_rounds))
     if options.json:
-        options.json.write_text(json.dumps(as_json(results), indent=1) + "\n")
+        options.json.write_text(json.dumps(as_json(results, HEADING), indent=1) + "\n")
     return results
 
 

@@ -250,9 +250,21 @@ def cell(figure: Figure, found: dict[str, list[Measure]], name: str) -> str:
     text = f"{harness.thousands(median)}{figure.unit}"
     if name == BASE or BASE not in found:
         return text
-    pairs = zip(found[name], found[BASE], strict=False)
+    ratio = spread(figure, found, name)
+    return f"{ratio}, {text}" if ratio else text
+
+
+def spread(figure: Figure, found: dict[str, list[Measure]], name: str) -> Spread | None:
+    """A system's ratios to the base, over the rounds; None where either was not measured."""
+    pairs = zip(found.get(name, ()), found.get(BASE, ()), strict=False)
     ratios = [ratio for pair in pairs if (ratio := figure.ratio(*pair)) is not None]
-    return f"{Spread.of(ratios)}, {text}" if ratios else text
+    return Spread.of(ratios) if ratios else None
+
+
+def chart(found: dict[str, list[Measure]], name: str) -> dict[str, dict[str, float] | None]:
+    """A system's ratios, by figure."""
+    ratios = {figure.title: spread(figure, found, name) for figure in FIGURES}
+    return {title: asdict(ratio) if ratio else None for title, ratio in ratios.items()}
 
 
 def render_flat(rows: Sequence[Flat]) -> str:
@@ -306,8 +318,9 @@ def main() -> int:
         print(f"{options.flat_system} while tasks wait:\n\n{render_flat(flat)}\n")
     if options.json:
         rounds = {name: [asdict(one) for one in measures] for name, measures in found.items()}
-        text = json.dumps({"rounds": rounds, "flat": [asdict(row) for row in flat]}, indent=1)
-        options.json.write_text(text + "\n")
+        charts = {"Spooled tasks": chart(found, queues.NAMES[0])}
+        measured = {"rounds": rounds, "flat": [asdict(row) for row in flat], "charts": charts}
+        options.json.write_text(json.dumps(measured, indent=1) + "\n")
     print(
         f"One process enqueues, one consumes, logs off; {options.rounds} interleaved rounds; spool "
         f"directories in {options.place}, Redis without persistence; {os.cpu_count()} processors, "

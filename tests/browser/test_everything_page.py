@@ -102,8 +102,8 @@ def test_a_click_shows_its_event(page: Browser, decorator: str, label: str, word
     if label == "Remove":
         eventually(lambda: "file is gone" in page.text(f"#{decorator} .answer"), within=15)
         return
-    eventually(lambda: count(page, decorator) > before, within=15)
-    assert words in page.text(f"#{decorator} .last")
+    said = f"#{decorator} .last"
+    eventually(lambda: count(page, decorator) > before and words in page.text(said), within=15)
     if decorator != "spoolforever":  # what repeats is hidden
         entries = page.texts("#feed li:not(.repeating)")
         assert any(f"@{decorator}" in entry and words in entry for entry in entries)

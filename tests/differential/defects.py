@@ -12,6 +12,14 @@ from __future__ import annotations
 __all__ = ["DEFECTS"]
 
 DEFECTS = {
+    1: "tasks enqueued while the spooler is busy wait for its next look",
+    2: "a task with `at` waits for the look after its time",
+    3: "a value of more than 64 kB is cut, and pickled arguments with it",
+    4: "a task that fails or kills its process is run for ever",
+    5: "what is no task is deleted, and a killed writer leaves half of one",
+    6: "a task with a `priority` lies where nobody looks",
+    7: "tasks run in no order that anybody chose",
+    8: "a spooler is killed in the middle of its task at a stop or reload",
     9: "text and bytes are taken here and refused there, in the spooler, RPC, mules and farms",
     10: "an RPC function's text is lost, and every failure of a call is the same None",
     11: "a remote call drops empty arguments and cuts long ones",
@@ -30,7 +38,10 @@ DEFECTS = {
     24: "`@harakiri` stays armed when the function raises",
     25: "one `@postfork` function that raises stops the next, and decorators unbind their names",
     26: "`mule-harakiri` lets messages run for ever",
+    33: "a task over the network has no body, and no more than 4096 bytes",
     34: "Erlang is gone, and `@erlang` an AttributeError",
     36: "an application loaded by its path is imported again by its mule",
+    37: "bytes in a task that are no text make it fail for ever",
+    38: "a pickle is opened in every task that has one",
 }
 """Number -> what uWSGI does."""

@@ -215,6 +215,43 @@ def test_uwsgi_passes_over_what_we_have_claimed(
     eventually(lambda: _seen(results, held_path), within=15, what="uWSGI ran what we gave back")
 
 
+def test_what_failed_here_runs_there(
+    start_spooler: Callable[..., Reference], store: DirectoryStore, results: Path
+) -> None:
+    """A file that counts attempts is a task for real uWSGI; our notes are vars like others."""
+    path = store.put({b"a": b"b"}, b"body", priority=b"3")
+    for error in ("first", "second"):
+        store.settle(_claim(store), Outcome.RETRY, error=error)
+    start_spooler("spooler-ordered = true\n")
+    seen = eventually(lambda: _seen(results, path), within=15, what="uWSGI ran the task")
+    assert seen is not None
+    queued_at = seen.pop(b"muleteer_queued_at")
+    assert abs(float(queued_at) - time.time()) < 60  # type: ignore[arg-type]
+    assert seen == {
+        "spooler_task_name": os.path.basename(path),
+        "body": b"body",
+        b"a": b"b",
+        b"priority": b"3",
+        b"muleteer_attempts": b"2",
+        b"muleteer_last_error": b"second",
+    }
+
+
+def test_uwsgi_leaves_our_dead_alone(
+    start_spooler: Callable[..., Reference], store: DirectoryStore, results: Path, spool: Path
+) -> None:
+    """Neither its plain nor its ordered look goes into dead/."""
+    path = store.put({b"a": b"b"})
+    store.bury(_claim(store), "it failed")
+    reference = start_spooler("spooler-ordered = true\n")
+    for _ in range(2):  # the second began after the first look was over
+        woken = bytes(reference.get("/").body)
+        eventually(lambda woken=woken: _seen(results, woken), within=15)  # type: ignore[misc]
+    name = os.fsdecode(os.path.basename(path))
+    assert {file.name for file in (spool / "dead").iterdir()} == {name, f"{name}.reason"}
+    assert _seen(results, path) is None
+
+
 def test_we_pass_over_what_uwsgi_runs(
     start_spooler: Callable[..., Reference], store: DirectoryStore, results: Path, tmp_path: Path
 ) -> None:

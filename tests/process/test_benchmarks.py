@@ -20,5 +20,5 @@ def test_the_primitives_can_be_measured(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     measured = json.loads(found.read_text())["rows"]
     assert list(measured) == rows.split(",")
-    assert all(row["seconds"]["muleteer"][0] > 0 for row in measured.values())
+    assert all(row["values"]["muleteer"][0] > 0 for row in measured.values())
     assert "| lock and unlock, free | - |" in done.stdout

@@ -199,6 +199,83 @@ def test_poison_message_does_not_stop_the_others(start_server: StartServer) -> N
     assert "died while it ran a message of 3 bytes: die" in server.log
 
 
+HOLDING = """
+import os, time, uwsgi
+def run():
+    while True:
+        message = uwsgi.mule_get_msg()
+        print("in hand", message, flush=True)
+        while message == b"precious" and not os.path.exists("go"):
+            time.sleep(0.01)
+"""
+
+
+def test_a_program_s_death_names_its_message(start_server: StartServer) -> None:
+    """What a program has taken is its own until it asks for the next; what waits is not lost."""
+    server = start(start_server, "mule = background:run\n", background=HOLDING)
+    ask(server, "/msg?text=precious&to=1")
+    server.wait_for("in hand b'precious'")
+    ask(server, "/msg?text=waits&to=1")
+    (mule,) = server.pids("mule")
+    os.kill(mule, unix_signals.SIGKILL)
+    server.wait_for(r"mule 1 \(pid: \d+\) died while it ran a message of 8 bytes: precious")
+    server.wait_for("in hand b'waits'")
+    assert len(server.log.find("in hand b'precious'")) == 1
+
+
+COUNTING = """
+import os, threading, time, uwsgi
+
+HERE = os.getcwd()
+
+def note(message):
+    fd = os.open(HERE + "/handled", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(fd, message + b"\\n")
+    os.close(fd)
+
+def serve():
+    while True:
+        message = uwsgi.mule_get_msg(timeout=0.05)
+        if message is not None:
+            note(message)
+
+def run():
+    serve()
+
+def run_threads():
+    for _ in range(3):
+        threading.Thread(target=serve, daemon=True).start()
+    while True:
+        time.sleep(60)
+"""
+
+SENDING = APP.replace(
+    'if path == "/many":',
+    """if path == "/numbers":
+        first, last = int(one("first")), int(one("last"))
+        return [uwsgi.mule_msg(str(n)) for n in range(first, last)].count(True)
+    if path == "/many":""",
+)
+
+
+def test_reloads_lose_no_message_and_double_none(start_server: StartServer) -> None:
+    """Two programs, one of three threads, take numbers while the server reloads again and again."""
+    ini = INI + "processes = 2\nmule = background:run\nmule = background:run_threads\n"
+    server = start_server(ini=ini, files={"app.py": SENDING, "background.py": COUNTING})
+    handled = server.folder / "handled"
+    for generation in range(2, 7):
+        before = server.pids("mule")
+        server.send(unix_signals.SIGHUP)
+        first = (generation - 2) * 500
+        for low in range(first, first + 500, 50):
+            assert ask(server, f"/numbers?first={low}&last={low + 50}") == "50"
+        server.wait_for("chain reload done", times=generation - 1, within=20)
+        eventually(lambda: not before & server.pids("mule"))  # noqa: B023 - awaited here
+    eventually(lambda: len(handled.read_text().split()) >= 2500, within=20)
+    numbers = [int(number) for number in handled.read_text().split()]
+    assert sorted(numbers) == list(range(2500))
+
+
 HOOKS = """
 def first(message):
     print("first hook", message, flush=True)

@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,23 @@ def test_failures_on_a_full_disk_are_tried_on(small_disk: Path, start_server: St
     eventually(told_twice, within=10)
     yard.let("t")
     eventually(lambda: files(small_disk) == ["ballast"], within=10)
+
+
+def test_read_only_disk_starts_nothing_and_says_so(
+    small_disk: Path, start_server: StartServer
+) -> None:
+    """What comes due waits for the disk to be writable; then it runs, and once."""
+    yard = play(start_server, TASKS, INI.replace("= spool\n", f"= {small_disk}\n"))
+    yard.ask(f"once.spool(name='due', at={time.time() + 1})")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    said = yard.ask("once.spool(name='x')")
+    assert f"{small_disk}: cannot write a task: Read-only file system" in said
+    yard.server.wait_for(f"the spool cannot be used: .*{small_disk}: cannot claim .*Read-only")
+    assert yard.notes() == []
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    yard.wait_for("once due")
+    eventually(lambda: not list(small_disk.glob("uwsgi_*")), within=10)
+    assert yard.notes() == ["once due"]
 
 
 # -- a directory that goes away -------------------------------------------------------------------

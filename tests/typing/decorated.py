@@ -5,6 +5,7 @@ Runs in: the type checker, never in Python.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, assert_type
 
 from django_uwsgi.decorators import spool as django_spool
+from muleteer import Drop, Retry
 from muleteer.decorators import (
     cron,
     erlang,
@@ -86,6 +88,36 @@ assert_type(resize.spool("/a.png", 300, at=timedelta(minutes=5)), bytes)
 assert_type(resize.spool("/a.png", width=300, priority=2), bytes)
 assert_type(resize.f("/a.png", 300), str)
 resize("/a.png", 300)
+
+
+def tell(task: dict[str, Any], reason: str) -> None: ...
+
+
+@spool(retries=5, backoff="exponential", max_delay=timedelta(hours=1), timeout=60, on_dead=tell)
+def tried(arguments: dict[str, Any]) -> None:
+    if not arguments:
+        raise Drop("nothing to do")
+    raise Retry("later", after=timedelta(seconds=5))
+
+
+@spool(pass_arguments=True, retries=math.inf, delay=0.5, give_up_after=3600)
+def tried_call(a: int) -> None: ...
+
+
+@spoolraw(retries=3)
+def judged_three_times(arguments: dict[str, Any]) -> int:
+    return -1
+
+
+@spoolforever(pass_arguments=True, backoff="fixed")
+def for_ever(a: int) -> None: ...
+
+
+assert_type(tried.spool(a="1"), bytes)
+assert_type(tried_call.spool(1), bytes)
+assert_type(tried_call.f(1), None)
+assert_type(judged_three_times.spool(a="1"), bytes)
+assert_type(for_ever.spool(1), bytes)
 
 
 # -- signals: the function stays what it is

@@ -5,8 +5,10 @@ Runs in: the type checker, never in Python.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
+from muleteer import Retry
 from muleteer.decorators import cron, harakiri, lock, spool, spoolraw, thread, timer
 
 
@@ -28,6 +30,14 @@ def resize(path: str, width: int) -> None: ...
 resize.spool("/a.png")  # wrong: width is missing
 resize.spool("/a.png", "300")  # wrong: width is an int
 resize("/a.png", heigth=1)  # wrong: no such argument
+
+
+spool(retries="5")  # wrong: a number of runs
+spool(retry=5)  # wrong: a typo
+spool(backoff="quick")  # wrong: no such way to grow
+spool(timeout=date(2030, 1, 1))  # wrong: a length of time, not a date
+spool(on_dead=len)  # wrong: it gets the task and the reason
+Retry(after="5")  # wrong: seconds
 
 
 @spoolraw  # wrong: a raw function says how its run ended

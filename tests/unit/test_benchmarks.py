@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-from benchmarks import harness, http, primitives, spool
-from benchmarks.harness import Missing, Spread, Trouble
+from benchmarks import chart, harness, http, pairs, primitives, report, spool
+from benchmarks.harness import ROOT, Missing, Spread, Trouble
 from benchmarks.http import Load, Measure, Result
 
 BENCHMARKS = Path(harness.__file__).parent
@@ -179,9 +181,12 @@ def test_each_row_has_a_name_of_its_own() -> None:
 # -- primitives ------------------------------------------------------------------------------------
 
 
-def primitive(figure: str = "median") -> primitives.Result:
-    row = primitives.Row("call", "a call", lambda node: {}, figure)
-    result = primitives.Result(row)
+BOTH = ("muleteer", "uwsgi")
+
+
+def primitive(figure: str = "median") -> pairs.Result:
+    row = pairs.Row("call", "a call", lambda node: {}, figure)
+    result = pairs.Result(row)
     for ours, base in ((1e-6, 2e-6), (2e-6, 8e-6), (1e-6, 3e-6)):
         result.add("muleteer", {"median": ours, "p99": 10 * ours})
         result.add("uwsgi", {"median": base, "p99": 10 * base})
@@ -189,23 +194,23 @@ def primitive(figure: str = "median") -> primitives.Result:
 
 
 def test_half_the_time_is_twice_as_fast() -> None:
-    """uWSGI's seconds by ours of the same round: more is better for us."""
+    """uWSGI's time by ours of the same round: more is better for us."""
     assert primitive().ratio() == Spread(2.0, 3.0, 4.0)
-    assert primitive().cells() == ["a call", "3.00 (2.00-4.00)", "1 µs", "3 µs"]
+    assert primitive().cells(BOTH) == ["a call", "3.00 (2.00-4.00)", "1 µs", "3 µs"]
 
 
 def test_a_row_takes_its_own_figure_of_a_probe() -> None:
     """Two rows can share a probe: one its middle, the other its p99."""
-    assert primitive("p99").cells()[2:] == ["10 µs", "30 µs"]
+    assert primitive("p99").cells(BOTH)[2:] == ["10 µs", "30 µs"]
 
 
 def test_what_a_server_cannot_do_has_no_ratio() -> None:
     """uWSGI refuses a message of 1 MB: our time stands alone."""
-    result = primitives.Result(primitives.ROWS[0])
+    result = pairs.Result(primitives.ROWS[0])
     result.add("muleteer", {"median": 0.5})
     result.add("uwsgi", {})
-    assert result.cells()[1:] == ["-", "500 ms", "-"]
-    assert primitives.as_json([result])["rows"][result.row.name]["seconds"] == {"muleteer": [0.5]}
+    assert result.cells(BOTH)[1:] == ["-", "500 ms", "-"]
+    assert pairs.as_json([result], "Time")["rows"][result.row.name]["values"] == {"muleteer": [0.5]}
 
 
 def test_jitter_is_how_far_a_pause_is_from_the_period() -> None:
@@ -249,3 +254,60 @@ def test_records_are_those_of_the_phase(tmp_path: Path) -> None:
     assert (list(started.at), started.latencies_ms()) == ([9.25], [250.0])
     with pytest.raises(Trouble, match="no task started"):
         spool.Records(tmp_path).wait_for(1, since=10.0, patience_s=0.0)
+
+
+def test_a_stack_of_other_programs_has_a_column_and_its_own_ratio() -> None:
+    """It stands beside uWSGI, which stays the table's measure."""
+    result = primitive()
+    for value in (3e-6, 3e-6, 3e-6):
+        result.add("gunicorn, celery, redis", {"median": value})
+    assert result.ratio("gunicorn, celery, redis") == Spread(1.5, 3.0, 3.0)
+    head = pairs.render([result]).splitlines()[0]
+    assert head == "|  | times less than uWSGI | muleteer | uwsgi | gunicorn, celery, redis |"
+
+
+# -- the page and its picture ----------------------------------------------------------------------
+
+
+def test_twice_as_fast_lies_as_far_from_the_line_as_half() -> None:
+    """The scale is logarithmic, and what is beyond its ends lies at them."""
+    one = chart.place(1.0)
+    assert chart.place(2.0) - one == pytest.approx(one - chart.place(0.5))
+    assert chart.place(1000.0) == chart.LEFT + chart.WIDTH
+    assert chart.place(0.0) == chart.LEFT
+
+
+def test_a_bar_says_whether_we_are_ahead() -> None:
+    """By its colour and by its words; titles may hold anything."""
+    bars = [chart.Bar("a < b", Spread(0.4, 0.5, 0.6)), chart.Bar("c", Spread(1, 2, 3))]
+    picture = chart.svg("Speed", [chart.Group("HTTP", bars)])
+    assert 'class="behind"' in picture
+    assert 'class="ahead"' in picture
+    assert "a &lt; b" in picture
+    assert "2.00 (1.00-3.00)" in picture
+    ElementTree.fromstring(picture)
+
+
+def test_a_chart_has_the_rows_that_have_a_ratio() -> None:
+    """What uWSGI cannot do is in the table only."""
+    alone = pairs.Result(pairs.Row("alone", "alone", lambda node: {}))
+    found = pairs.as_json([primitive(), alone], "Time")
+    assert report.groups_of(found) == [
+        chart.Group("Time", [chart.Bar("a call", Spread(2.0, 3.0, 4.0))])
+    ]
+
+
+def test_a_table_replaces_the_one_of_its_name() -> None:
+    """The words around it stay, and so do other tables."""
+    page = "# A\n<!-- bench one -->\nold\n<!-- end -->\n<!-- bench two -->\nold\n<!-- end -->\n"
+    written = report.with_tables(page, {"two": "| new \\1 |\n"})
+    assert written == page.replace("two -->\nold", "two -->\n| new \\1 |")
+    with pytest.raises(ValueError, match="no place for three"):
+        report.with_tables(page, {"three": ""})
+
+
+def test_the_page_has_a_place_for_every_table() -> None:
+    """`make bench` would fail after half an hour otherwise."""
+    names = re.findall(r"benchmarks\.([a-z]+) --json", (ROOT / "Makefile").read_text())
+    assert names == ["http", "primitives", "spool", "life"]
+    assert report.with_tables(report.PAGE.read_text(), dict.fromkeys(names, "table"))

@@ -622,7 +622,9 @@ class Settings:
     )
     spooler_harakiri: float | None = option(
         None,
-        "Seconds a task may take before its spooler is killed; 0 for no limit.",
+        "Seconds a task may take before its spooler is killed, which counts as a failure;"
+        " 0 for no limit. A function's own `timeout` goes before it.",
+        uwsgi="differs: there the task is run again at once, for ever",
         read=read_deadline,
         example="600",
     )

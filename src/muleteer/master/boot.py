@@ -8,6 +8,7 @@ Runs in: the master, once.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 import resource
@@ -296,6 +297,8 @@ def _assemble(
         """Fork a zygote; returns its pid, and only in the master."""
         sys.stdout.flush()
         sys.stderr.flush()
+        gc.collect()
+        gc.freeze()  # so that the zygote's collections write nothing into pages that we share
         pid = os.fork()
         if pid == 0:
             become_zygote(chosen, generation, orders, let_go)

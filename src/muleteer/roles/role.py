@@ -117,6 +117,8 @@ class Role:
             self.leaving = True
         except SystemExit as leaving:
             return _exit_code(leaving)
+        finally:
+            self.on_its_own = False
         self.stop()
         self._run_exit_hooks()
         return ExitCode.RELOAD

@@ -20,7 +20,7 @@ from muleteer.errors import SpoolError, StoreUnavailable
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.targets import spooler_pipe
 from muleteer.roles.role import Role
-from muleteer.roles.taskrun import DIED, DONE, Hook, TaskRun, policy, result_of, wishes_of
+from muleteer.roles.taskrun import DONE, Hook, TaskRun, death, policy, result_of, wishes_of
 from muleteer.runtime import Runtime
 from muleteer.spool.looking import function_of
 from muleteer.spool.slots import Slots
@@ -246,9 +246,10 @@ class Spooler(Role):
         leaving: SystemExit | None = None
         if not self._is_home:
             self._go_home()
-        self.runtime.begin(self._limit(wishes), doing=task.name)
+        limit_s = self._limit(wishes)
+        self.runtime.begin(limit_s, doing=task.name)
         try:
-            run = DIED if task.died else self._timed(hook, seen, task)
+            run = death(limit_s) if task.died else self._timed(hook, seen, task)
         except SystemExit as exit_of_the_task:
             leaving = exit_of_the_task
             run = Run(Ending.RAISED, f"SystemExit: {leaving.code}")

@@ -25,14 +25,13 @@ from muleteer.spool.looking import function_of
 from muleteer.spool.store import Outcome, Result, Task
 from muleteer.spool.verdict import Ending, RetryPolicy, Run
 
-__all__ = ["DIED", "DONE", "Hook", "TaskRun", "policy", "result_of", "wishes_of"]
+__all__ = ["DONE", "Hook", "TaskRun", "death", "policy", "result_of", "wishes_of"]
 
 Hook = Callable[[Mapping[Any, Any]], object]
 
 _DETAILS = 20_000
 
 DONE = Run(Ending.DONE)
-DIED = Run(Ending.DIED, "the process that ran the task died")
 
 
 class TaskRun:
@@ -67,6 +66,12 @@ class TaskRun:
             return _failure(error, task.label)
         finally:
             self._is_running = False
+
+
+def death(limit_s: float | None) -> Run:
+    """The run of a task whose process is no more; nobody saw it die."""
+    at_limit = f", or was killed at its limit of {limit_s:g} s" if limit_s else ""
+    return Run(Ending.DIED, f"the process that ran the task died{at_limit}")
 
 
 def wishes_of(hook: Hook | None, task: Mapping[Any, Any]) -> Mapping[str, Any]:

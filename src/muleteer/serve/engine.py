@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import mmap
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -116,7 +117,7 @@ class Engine:
         self.keepalive_s = settings.http_keepalive
         self.now = loop.now
         self.worker_id = worker_id
-        self.buffer = memoryview(bytearray(_READ_SIZE))
+        self.buffer = memoryview(mmap.mmap(-1, _READ_SIZE))  # pages nobody used cost nothing
         self._app = app
         self._core = core
         self._harakiri = settings.harakiri or 0.0

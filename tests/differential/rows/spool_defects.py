@@ -1,6 +1,5 @@
-"""Tasks: what goes wrong with them under uWSGI, and does not here.
+"""Tasks: what goes wrong with them under uWSGI, and does not here (defects.py).
 
-The numbers are those of the list of uWSGI's known defects that the project began with.
 Runs in: the test process.
 """
 
@@ -16,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.differential.claims import EVERY_SIDE, Observe, Setup, Side, rows_of
-from tests.differential.looks import evaluate, packet, spool, value
+from tests.differential.looks import evaluate, http, packet, spool, value
 from tests.differential.probes import DECORATED, PROBE
 from tests.harness import Server, eventually
 from tests.harness.waiting import TimedOut
@@ -246,6 +245,28 @@ def _garbage(content: bytes) -> Observe:
     return look
 
 
+def _killed_while_writing(server: Server) -> object:
+    """How many tasks lie there when their writer was killed in the middle of one.
+
+    The kernel kills a process that writes more into a file than it may.
+    """
+    gate = _busy(server)  # nobody shall tidy up meanwhile
+    folder = server.folder / "tasks"
+    before = set(folder.glob("uwsgi_spoolfile_on_*"))
+    code = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (17, resource.RLIM_INFINITY))  # head and vars
+uwsgi.spool({b'name': b'large', b'body': b'x' * 100000})""".strip()
+    head = f"POST / HTTP/1.1\nHost: h\nContent-Length: {len(code)}\nConnection: close"
+    assert http(server, head, code.encode()) == b"", "the writer lives"
+    left = set(folder.glob("uwsgi_spoolfile_on_*")) - before
+    for path in left:
+        path.unlink()
+    _let(server, gate)
+    return len(left)
+
+
 def _reloaded(server: Server) -> object:
     """How often a task begins in which a reload falls."""
     gate = _busy(server)
@@ -357,112 +378,135 @@ BROKEN_PICKLE = pickle.dumps(("x",))[:-1]
 
 CLAIMS = [
     seldom(
-        "tasks enqueued while the spooler is busy run when it is free (1)",
+        "tasks enqueued while the spooler is busy run when it is free",
         _enqueued_while_busy,
         differs="there is no lost wake-up; there most wait for the next `spooler-frequency`",
         ours=True,
         theirs=False,
+        defect=1,
     ),
     seldom(
-        "a task enqueued by a task runs after it (1)",
+        "a task enqueued by a task runs after it",
         _enqueued_by_a_task,
         differs="the same",
         ours=True,
         theirs=False,
+        defect=1,
     ),
     seldom(
-        "a task with `at` runs at its time (2)",
+        "a task with `at` runs at its time",
         _at_its_time,
         differs="it is waited for; there it runs at the next `spooler-frequency` after it",
         ours=True,
         theirs=False,
+        defect=2,
     ),
     seldom(
-        "a task with a `priority` runs without `spooler-ordered` (6)",
+        "a task with a `priority` runs without `spooler-ordered`",
         _with_priority,
         differs="it runs; there it lies where nobody looks, without a word",
         ours=True,
         theirs=False,
+        defect=6,
     ),
     seldom(
-        "a `priority` that is no number (6)",
+        "a `priority` that is no number",
         value("uwsgi.spool({b'name': b'x', b'priority': b'high'}) and 'a path'"),
         differs="refused where it is given; there no spooler ever looks at it",
         ours="raises ValueError",
         theirs="a path",
+        defect=6,
     ),
     often(
-        "tasks run in the order of their enqueue (7)",
+        "tasks run in the order of their enqueue",
         _in_order,
         differs="first in, first out; there in the order in which the directory lists them",
         ours=True,
         theirs=False,
+        defect=7,
     ),
     often(
-        "a task that raises each time is given up (4)",
+        "a task that raises each time is given up",
         _ends(do=b"1 / 0"),
         differs="after `spooler-retries`, to dead/; there it is run for ever",
         ours=True,
         theirs=False,
+        defect=4,
     ),
     often(
-        "a task that kills its process each time is given up (4)",
+        "a task that kills its process each time is given up",
         _ends(do=b"os.kill(os.getpid(), 9)"),
         differs="the same",
         ours=True,
         theirs=False,
+        defect=4,
     ),
     often(
-        "a task that leaves by `sys.exit()` each time is given up (4)",
+        "a task that leaves by `sys.exit()` each time is given up",
         _ends(do=b"sys.exit(1)"),
         differs="the same",
         ours=True,
         theirs=False,
+        defect=4,
     ),
     often(
-        "a file with an empty key is kept, with the reason (5)",
+        "a file with an empty key is kept, with the reason",
         _garbage(EMPTY_KEY),
         differs="in dead/; there it is deleted",
         ours=True,
         theirs=False,
+        defect=5,
     ),
     often(
-        "a truncated file is kept, with the reason (5)",
+        "a truncated file is kept, with the reason",
         _garbage(TRUNCATED),
         differs="in dead/; there it is deleted",
         ours=True,
         theirs=False,
+        defect=5,
     ),
     often(
-        "a task over the network with a body (33)",
+        "a writer that is killed in the middle of a task leaves half of it",
+        _killed_while_writing,
+        differs="no task, since a task is there from its rename on; there a part of it",
+        ours=0,
+        theirs=1,
+        defect=5,
+    ),
+    often(
+        "a task over the network with a body",
         _over_the_network(body=b"the body"),
         differs="CONTENT_LENGTH says how long it is; there it is not read",
         ours=(True, [[0, b"the body"]]),
         theirs=(True, [[0, None]]),
+        defect=33,
     ),
     often(
-        "a task over the network with a value of 10000 bytes (33)",
+        "a task over the network with a value of 10000 bytes",
         _over_the_network(extra=10000),
         differs="it is taken; there `buffer-size`, 4096 bytes by default, closes the connection",
         ours=(True, [[10000, None]]),
         theirs=(False, []),
+        defect=33,
     ),
     rows_of(AREA, _row_of_its_own("spool-reload"))(
-        "a reload in the middle of a task (8)",
+        "a reload in the middle of a task",
         _reloaded,
         differs="the task ends, in its `spooler-mercy`; there it is killed and begins again",
         ours=1,
         theirs=2,
+        defect=8,
     ),
     rows_of(AREA, _row_of_its_own("spool-stop"))(
-        "a stop in the middle of a task (8)",
+        "a stop in the middle of a task",
         _stopped,
         differs="the same",
         ours=True,
         theirs=False,
+        defect=8,
     ),
     decorated(
-        "with pass_arguments=True: an argument of 70000 bytes (3)",
+        "with pass_arguments=True: an argument of 70000 bytes",
         _noted("call.spool('x' * 70000)", "call"),
         differs="any size is kept; ours say there that it is too long, theirs cut the pickle off",
         ours="call 70000",
@@ -471,12 +515,14 @@ CLAIMS = [
             Side.OUR_DECORATORS_THERE: "raises ValueError",
             Side.THEIR_DECORATORS_HERE: "call 70000",
         },
+        defect=3,
     ),
     decorated(
-        "a pickle in `body`, as django-uwsgi's e-mail backend has it (37)",
+        "a pickle in `body`, as django-uwsgi's e-mail backend has it",
         _noted("mail.spool(body=b'\\x80\\x04\\xff')", "mail"),
         differs="it stays bytes; there the task fails for ever",
         **by_decorators("mail bytes 3", "nothing"),
+        defect=37,
     ),
     rows_of(AREA, DROPPED)(
         "a task that raises `muleteer.Drop` is over",
@@ -487,9 +533,10 @@ CLAIMS = [
         crossed={Side.OUR_DECORATORS_THERE: True, Side.THEIR_DECORATORS_HERE: True},
     ),
     decorated(
-        "a pickle in the task of a function that takes no arguments is opened (38)",
+        "a pickle in the task of a function that takes no arguments is opened",
         _pickle_for_plain,
         differs="only pass_arguments=True opens one",
         **by_decorators(False, True),
+        defect=38,
     ),
 ]

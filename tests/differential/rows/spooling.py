@@ -183,6 +183,7 @@ CLAIMS = [
         differs="any size is kept; there it is cut to what is left of 65536, without a word",
         ours=70000,
         theirs=4464,
+        defect=3,
     ),
     enqueued("`spooler` by its real path", _tried("uwsgi.spool({b'spooler': uwsgi.spoolers[0]})")),
     enqueued("`spooler` that is none", _tried("uwsgi.spool({b'spooler': b'/nowhere'})")),
