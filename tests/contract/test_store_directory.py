@@ -20,6 +20,7 @@ import pytest
 from muleteer.errors import StoreUnavailable
 from muleteer.spool import arrivals, directory, filelock, files
 from muleteer.spool.directory import DirectoryStore
+from muleteer.spool.index import Index
 from muleteer.spool.store import Outcome, Task
 from muleteer.wire.spoolfile import encode_task
 
@@ -602,6 +603,27 @@ def test_drafts_of_dead_writers_are_swept(
     monkeypatch.setattr(files, "_DRAFT_AGE_S", -1.0)
     assert open_store().claim(_later()) is None
     assert not any(draft.exists() for draft in drafts)
+
+
+# -- more tasks than an index holds ------------------------------------------------------
+
+
+def test_more_tasks_than_the_index_holds_all_run(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delayed ones in their time; what it remembers stays bounded."""
+    monkeypatch.setattr(directory, "Index", lambda: Index(most=10))
+    store = DirectoryStore(path)
+    for number in range(60):
+        store.put({b"n": b"%d" % number}, at=None if number % 2 else 1_000_000_000 + number)
+    late = FUTURE - 1000
+    for number in range(60, 80):
+        store.put({b"n": b"%d" % number}, at=late + number)
+    for until, numbers in ((0, range(60)), (65, range(60, 66)), (100, range(66, 80))):
+        seen = _drain(store, late + until)
+        assert sorted(seen, key=int) == [b"%d" % number for number in numbers]
+    assert store.next_due() is None
+    store.close()
 
 
 # -- a directory that cannot be used -----------------------------------------------------

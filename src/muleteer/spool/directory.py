@@ -154,6 +154,8 @@ class DirectoryStore:
 
     def claim(self, now: float) -> Task | None:
         """Take the first task that is due: five system calls, two more to settle it OK."""
+        if not self._index.is_whole(now):
+            self._stale = True
         task = None if self._stale else self._claim_known(now)
         if task is None and self._hear():
             task = self._claim_known(now)
@@ -472,17 +474,15 @@ class DirectoryStore:
         """Read the directories and begin to watch them; the index then holds what is there."""
         self._stale = True
         self._listed_ns = {}
-        present: set[bytes] = set()
+        self._index.renew()
         now = time.time()
         try:
             for name, due in self._walk(self._begin_to_watch):
-                present.add(name)
                 if name not in self._index:
                     self._index.add(name, due if due > now else 0.0)
         except OSError as error:
             raise self._unavailable("list tasks", error) from error
         sweep_drafts(self._drafts)
-        self._index.keep_only(present)
         self._stale = False
         return True
 

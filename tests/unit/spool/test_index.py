@@ -124,15 +124,46 @@ def test_forgotten_tasks_do_not_come() -> None:
     assert (index.next_due(), _take_all(index, 10), len(index)) == (None, [], 0)
 
 
-def test_a_listing_drops_what_is_gone() -> None:
-    """Only names that are present, or taken, are kept."""
+def test_a_listing_begins_anew() -> None:
+    """Only what is taken is still known; the listing brings back the rest."""
     index = Index()
-    for sec in (1, 2, 3):
+    for sec in (1, 2):
         index.add(_name(sec))
+    index.add(_name(3), 100.0)
     assert index.take(0) == _name(1)
-    index.keep_only({_name(3)})
-    assert _name(1) in index
-    assert _take_all(index, 0) == [_name(3)]
+    index.renew()
+    assert [_name(sec) in index for sec in (1, 2, 3)] == [True, False, False]
+    assert index.next_due() is None
+
+
+def test_an_index_has_a_size_and_says_what_it_forgot() -> None:
+    """Beyond it the later half goes: ready ones first by rank, then waiting ones by due time."""
+    index = Index(most=10)
+    for sec in range(8):
+        index.add(_name(100 + sec), float(1000 - sec))
+    assert index.is_whole(1e12)
+    for sec in range(3):
+        index.add(_name(sec))
+    assert len(index) == 5
+    assert _take_all(index, 0) == [_name(0), _name(1), _name(2)]
+    assert index.next_due() == 993.0
+    assert index.is_whole(994.9)
+    assert _take_all(index, 994.9) == [_name(106), _name(107)]
+    index.add(_name(9))
+    assert not index.is_whole(995.0), "though something is ready"
+    index.forget(_name(9))
+    assert index.next_due() == 995.0, "there is more, and only a listing shows it"
+
+
+def test_forgotten_ready_tasks_are_missed_when_the_others_are_taken() -> None:
+    """The first by rank are kept; after them the index is not whole."""
+    index = Index(most=4)
+    for sec in range(5, 0, -1):
+        index.add(_name(sec))
+    assert index.is_whole(0.0)
+    assert _take_all(index, 0) == [_name(1), _name(2)]
+    assert not index.is_whole(0.0)
+    assert index.next_due() == 0.0
 
 
 actions = st.lists(
