@@ -98,7 +98,7 @@ GROUPS: dict[str, list[Card]] = {
         Card("rbtimer", decorated.twenty_ticks),
         Card("cron", decorated.every_minute),
     ],
-    "Signals and files": [
+    "Signals": [
         Card(
             "signal",
             decorated.hear,
@@ -110,6 +110,8 @@ GROUPS: dict[str, list[Card]] = {
                 "The spooler": partial(uwsgi.signal, 5),
             },
         ),
+        Card("lock", decorated.one_at_a_time, {"All workers at once": partial(uwsgi.signal, 6)}),
+        Card("harakiri", decorated.too_slow, {"Run into it": partial(uwsgi.signal, 7)}),
         Card("filemon", decorated.file_changed, {"Touch the file": touch}),
     ],
     "Work for later": [
@@ -132,9 +134,7 @@ GROUPS: dict[str, list[Card]] = {
         Card("rpc", decorated.add, {"Call over the socket": add_over_the_socket}),
         Card("erlang", decorated.echo, erlang_buttons()),
     ],
-    "Around a function": [
-        Card("lock", decorated.one_at_a_time, {"All workers at once": partial(uwsgi.signal, 6)}),
-        Card("harakiri", decorated.too_slow, {"Run into it": partial(uwsgi.signal, 7)}),
+    "From the first moment": [
         Card("postfork", decorated.born),
         Card("thread", decorated.beside_the_requests),
     ],

@@ -69,7 +69,7 @@ def every_minute(signum):
     note("cron", time.strftime("it is %H:%M"))
 
 
-# -- signals and files ----------------------------------------------------------------------------
+# -- signals --------------------------------------------------------------------------------------
 
 
 @signal(1)
@@ -80,6 +80,23 @@ def every_minute(signum):
 def hear(signum):
     """Where its target says: one idle worker, all of them, a mule, a farm, the spooler."""
     note("signal", f"signal {signum}")
+
+
+@signal(6, target="workers")
+@lock
+def one_at_a_time(signum):
+    """In all workers, but never in two of them at once."""
+    began = time.time()
+    time.sleep(1)
+    note("lock", "had the lock", since=began)
+
+
+@signal(7)
+@harakiri(1)
+def too_slow(signum):
+    """Has a second to live: then its process is killed and replaced."""
+    note("harakiri", "this will take a minute …")
+    time.sleep(60)
 
 
 @filemon(str(WATCHED), target="mule1")
@@ -170,24 +187,7 @@ def echo(message):
     return message
 
 
-# -- around a function ----------------------------------------------------------------------------
-
-
-@signal(6, target="workers")
-@lock
-def one_at_a_time(signum):
-    """In all workers, but never in two of them at once."""
-    began = time.time()
-    time.sleep(1)
-    note("lock", "had the lock", since=began)
-
-
-@signal(7)
-@harakiri(1)
-def too_slow(signum):
-    """Has a second to live: then its process is killed and replaced."""
-    note("harakiri", "this will take a minute …")
-    time.sleep(60)
+# -- from the first moment ------------------------------------------------------------------------
 
 
 @postfork
