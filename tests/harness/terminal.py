@@ -22,6 +22,11 @@ from tests.harness.waiting import TimedOut
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78MDEc])")
 
 
+def _take_terminal() -> None:
+    """In the program, before it begins: keys such as Ctrl-C are for it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """One program, and what it showed so far."""
 
@@ -35,14 +40,23 @@ class Terminal:
         environ = {**os.environ, "TERM": "xterm", **(env or {})}
         self.process = subprocess.Popen(
             list(command), stdin=inner, stdout=inner, stderr=inner, env=environ,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=_take_terminal,
         )  # fmt: skip
         os.close(inner)
 
     @property
     def text(self) -> str:
         """What it showed, without colours and movements."""
-        return _ESCAPES.sub("", self.raw)
+        return self.plain(self.raw)
+
+    @staticmethod
+    def plain(raw: str) -> str:
+        """The same of a piece of it."""
+        return _ESCAPES.sub("", raw)
+
+    def attributes(self) -> list[object]:
+        """How the terminal is set; what a program should leave as it found it."""
+        return termios.tcgetattr(self._fd)
 
     def wait_for(self, pattern: str, *, within: float = 15.0) -> re.Match[str]:
         """Wait until the pattern was shown."""

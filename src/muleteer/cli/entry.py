@@ -10,7 +10,7 @@ import signal as unix_signals
 import sys
 from collections.abc import Sequence
 
-from muleteer.cli import errands, spool
+from muleteer.cli import errands, spool, watching
 from muleteer.config.reference import shown
 from muleteer.config.sources import InfoRequested, load
 from muleteer.errors import ConfigError
@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: list[str]) -> int:
     if arguments[:1] == ["spool"]:
         return spool.main(arguments[1:])
+    if arguments[:1] and arguments[0] in watching.COMMANDS:
+        return watching.main(arguments)
     errand = errands.find(arguments)
     return _server(arguments) if errand is None else errands.run(errand)
 

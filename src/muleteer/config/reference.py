@@ -27,6 +27,8 @@ usage: muleteer app.ini
        muleteer ping ADDRESS                  is a server there?
        muleteer signal ADDRESS NUMBER         raise a signal there
        muleteer rpc ADDRESS FUNCTION ARG ...  call a function, print its result
+       muleteer status | top SERVER           who does what, once or live
+       muleteer cron ls SERVER                cron jobs, next and last runs
        muleteer spool COMMAND DIRECTORY ...   see and steer spooled tasks
 
 A Python application server with background tasks. Options are written alike

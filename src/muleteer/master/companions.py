@@ -35,6 +35,7 @@ class Companions:
         self._jobs: list[Job] = []
         self._clock = Clock(SystemZone())
         self._commands: tuple[CronCommand, ...] = ()
+        self._last_runs: dict[CronCommand, float] = {}
         self._wake_at: float | None = None
         self._ends = self._hurry = False
         self.wants_stop = ""
@@ -170,6 +171,7 @@ class Companions:
         limit = self._settings.cron_harakiri if limit is None else limit
         pid = shell.start(command.command)
         journal.command_started(command.command, pid)
+        self._last_runs[command] = time.time()
         self._jobs.append(Job(command, pid, now, now + limit if limit else None, since=now))
 
     # -- hearing -----------------------------------------------------------------------------
@@ -213,7 +215,16 @@ class Companions:
             for one in self._daemons
         ]
         running = {job.command: job for job in self._jobs}
-        crons = [_shown(command, running.get(command)) for command in self._commands]
+        schedule = self._clock.schedule(time.monotonic(), time.time())
+        following = {entry.signum: when for entry, when in schedule}
+        crons = [
+            {
+                **_shown(command, running.get(command)),
+                "next": following.get(n, 0.0),
+                "last": round(self._last_runs.get(command, 0.0), 3),
+            }
+            for n, command in enumerate(self._commands)
+        ]
         return {"daemons": daemons, "crons": crons}
 
 

@@ -242,6 +242,7 @@ class _Exposure:
                 "kind": entry.kind,
                 "when": entry.words,
                 "signal": entry.signum,
+                "handler": router.handlers.get(entry.signum, ""),
                 "target": entry.target or "",
                 "next": round(when, 3),
                 "last": round(router.last_runs.get(entry, 0.0), 3),

@@ -45,6 +45,8 @@ class Router:
         self.clock = Clock(SystemZone())
         self.monitors: dict[tuple[int, str], None] = {}
         """Signal and path, in the order in which they came; none twice."""
+        self.handlers: dict[int, str] = {}
+        """The functions behind the clock's signals, by name."""
         self.last_runs: dict[Entry, float] = {}
         """When the clock's entries fired last (wall time)."""
 
@@ -53,6 +55,7 @@ class Router:
     def replace(self, messages: Iterable[Message]) -> None:
         """A new generation serves: its sources take the place of the old ones'."""
         monitors, timed = _parted(messages)
+        self.handlers = {m["signum"]: m.get("handler", "") for m in timed}
         entries = [_entry(message) for message in timed]
         now, wall = time.monotonic(), _wall_time()
         self.clock.replace(entries, now, wall, self._state.begin(entries, wall))
@@ -66,6 +69,7 @@ class Router:
         So a worker that is respawned does not double its timers.
         """
         monitors, timed = _parted([message])
+        self.handlers |= {m["signum"]: m.get("handler", "") for m in timed}
         self.monitors.update(dict.fromkeys(monitors))
         known = self.clock.entries
         for entry in map(_entry, timed):

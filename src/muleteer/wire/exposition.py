@@ -71,6 +71,8 @@ FAMILIES = tuple(one for one in list(globals().values()) if isinstance(one, Fami
 
 PREFIX = "muleteer_"
 
+_CLOCK_LABELS = ("kind", "handler", "when", "signal", "target")
+
 
 def expose(picture: Picture) -> bytes:
     """The picture as one page of samples."""
@@ -186,11 +188,8 @@ def _clock(shots: Iterable[Picture]) -> Iterator[str]:
     """One sample an entry; of two that are told apart by nothing, the sooner."""
     merged: dict[tuple[object, ...], Picture] = {}
     for shot in shots:
-        merged.setdefault((shot["kind"], shot["signal"], shot["when"], shot["target"]), shot)
-    labelled = [
-        ({"kind": s["kind"], "signal": s["signal"], "when": s["when"], "target": s["target"]}, s)
-        for s in merged.values()
-    ]
+        merged.setdefault(tuple(shot[name] for name in _CLOCK_LABELS), shot)
+    labelled = [({name: s[name] for name in _CLOCK_LABELS}, s) for s in merged.values()]
     yield _family(NEXT_RUN, [(labels, shot["next"]) for labels, shot in labelled])
     yield _family(LAST_RUN, [(labels, shot["last"]) for labels, shot in labelled])
 
