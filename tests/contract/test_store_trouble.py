@@ -212,8 +212,9 @@ def test_trouble_with_one_file_costs_no_other_task(
     assert _drain(store, now + 60) == [] if ran_without_mark else [b"bad"]
 
 
+@pytest.mark.parametrize("trouble", [errno.EIO, errno.EACCES, errno.ENOSPC, errno.EROFS])
 def test_garbage_that_cannot_be_moved_costs_no_other_task(
-    store: DirectoryStore, path: bytes, monkeypatch: pytest.MonkeyPatch
+    store: DirectoryStore, path: bytes, monkeypatch: pytest.MonkeyPatch, trouble: int
 ) -> None:
     """It is passed over, and moved to dead/ when that is possible again."""
     garbage = Path(os.fsdecode(path)) / "uwsgi_spoolfile_on_garbage"
@@ -221,7 +222,7 @@ def test_garbage_that_cannot_be_moved_costs_no_other_task(
     os.utime(garbage, (1, 1))
     store.put({b"n": b"1"})
     with monkeypatch.context() as patch:
-        _fails(patch, "mkdir", errno.EIO, lambda *_: True)
+        _fails(patch, "mkdir", trouble, lambda *_: True)
         assert _drain(store) == [b"1"]
     assert garbage.exists()
     assert store.claim(time.time() + 60) is None

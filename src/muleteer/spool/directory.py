@@ -54,7 +54,6 @@ from muleteer.wire.spoolfile import encode_task
 
 __all__ = ["DirectoryStore"]
 
-
 _EVERYONES: Final = (
     *(errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE),
     *(errno.ENOLCK, errno.ENOMEM),
@@ -366,15 +365,23 @@ class DirectoryStore:
             if isinstance(error, Truncated) and now - status.st_mtime < _HALF_WRITTEN_S:
                 self._postpone(name, now)  # uWSGI's writers open first and lock later
             else:
-                graves.lay(self.path, name, fd, str(error))
-                journal.task_buried(os.fsdecode(name), str(error))
-                self._forget(name)
+                self._bury_garbage(fd, name, str(error), now)
             return None
         died = bool(status.st_mode & RUN_BEGUN)
         if not died:
             _mark_run(fd, status)
         self._patience.pop(name, None)
         return replace(task, died=True) if died else task
+
+    def _bury_garbage(self, fd: int, name: bytes, reason: str, now: float) -> None:
+        """Lay what is no task among the dead; where that fails it costs no other task."""
+        try:
+            graves.lay(self.path, name, fd, reason)
+        except OSError as trouble:
+            self._postpone(name, now, trouble)
+            return
+        journal.task_buried(os.fsdecode(name), reason)
+        self._forget(name)
 
     def _postpone(self, name: bytes, now: float, trouble: OSError | None = None) -> None:
         """Look again soon, then less and less often: its holder may die without a word."""
