@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from muleteer.errors import StoreUnavailable
-from muleteer.spool import arrivals, directory, filelock, files
+from muleteer.spool import arrivals, directory, filelock, files, survey
 from muleteer.spool.directory import DirectoryStore
 from muleteer.spool.index import Index
 from muleteer.spool.store import Outcome, Task
@@ -460,7 +460,7 @@ def test_a_file_made_in_the_tick_of_a_listing_is_found(
     assert store.claim(_later()) is None
     listed = os.stat(path)
     store.put({b"n": b"1"})
-    monkeypatch.setattr(directory, "_CLOCK_TICK_S", 3600)
+    monkeypatch.setattr(survey, "_CLOCK_TICK_S", 3600)
     os.utime(path, ns=(listed.st_atime_ns, listed.st_mtime_ns))
     assert _drain(store) == [b"1"]
 
@@ -468,8 +468,8 @@ def test_a_file_made_in_the_tick_of_a_listing_is_found(
 def test_lost_word_means_a_listing(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the kernel's queue has overflowed the directory is read again."""
     assert store.claim(_later()) is None
-    assert store._arrivals is not None
-    fd = store._arrivals.fd
+    assert store._survey.arrivals is not None
+    fd = store._survey.arrivals.fd
     store.put({b"n": b"1"})
     monkeypatch.setattr(os, "read", lambda *_: arrivals._EVENT.pack(-1, 0x4000, 0, 0))
     store.rescan()
@@ -612,7 +612,7 @@ def test_more_tasks_than_the_index_holds_all_run(
     path: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The delayed ones in their time; what it remembers stays bounded."""
-    monkeypatch.setattr(directory, "Index", lambda: Index(most=10))
+    monkeypatch.setattr(survey, "Index", lambda: Index(most=10))
     store = DirectoryStore(path)
     for number in range(60):
         store.put({b"n": b"%d" % number}, at=None if number % 2 else 1_000_000_000 + number)

@@ -1,6 +1,7 @@
 """The default store: one file per task, in uWSGI's format, names and locks.
 
-Not here: the bytes of a file (wire/spoolfile.py), and what becomes of a task (roles/spooler.py).
+Not here: the bytes of a file (wire/spoolfile.py), which files there are (survey.py), and what
+becomes of a task (roles/spooler.py).
 Runs in: anywhere that enqueues; a spooler.
 
 Rules
@@ -23,7 +24,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -32,22 +33,20 @@ from typing import Final
 from muleteer import journal
 from muleteer.errors import Malformed, StoreUnavailable, Truncated
 from muleteer.spool import graves, names, notes
-from muleteer.spool.arrivals import Arrival, Arrivals
 from muleteer.spool.filelock import is_locked, try_lock, unlock
 from muleteer.spool.files import (
     DRAFTS,
     is_at,
     make_folder,
     read_whole,
-    sweep_draft,
-    sweep_drafts,
     sync_folder,
+    unavailable,
     write_whole,
 )
-from muleteer.spool.index import Index
 from muleteer.spool.marks import BURIED, ENDED, RUN_BEGUN
 from muleteer.spool.results import keep
 from muleteer.spool.store import LATEST, UNIQUE, Outcome, Result, Task, with_specials
+from muleteer.spool.survey import Survey
 from muleteer.spool.sweeping import Sweeper
 from muleteer.spool.unique import put_unique, release
 from muleteer.wire.spoolfile import encode_task
@@ -66,7 +65,6 @@ _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 _FIRST_PATIENCE_S: Final = 0.01
 _LAST_PATIENCE_S: Final = 5.0
 _HALF_WRITTEN_S: Final = 5.0
-_CLOCK_TICK_S: Final = 0.1
 
 
 class DirectoryStore:
@@ -80,15 +78,10 @@ class DirectoryStore:
         # the directory
         self.path = os.path.abspath(path)
         self._drafts = self.path + b"/" + DRAFTS
-        self._ordered = ordered
         self._sync = sync
         self._synced = {self.path}
         # this consumer; nothing is opened before the first claim
-        self._arrivals: Arrivals | None = None
-        self._index = Index()
-        self._stale = True
-        self._place = (0, 0)
-        self._listed_ns: dict[bytes, int] = {}
+        self._survey = Survey(self.path, ordered=ordered)
         self._patience: dict[bytes, float] = {}
         self._sweeper = Sweeper(self.path)
         # the tasks it has claimed
@@ -153,10 +146,8 @@ class DirectoryStore:
 
     def claim(self, now: float) -> Task | None:
         """Take the first task that is due: five system calls, two more to settle it OK."""
-        if not self._index.is_whole(now):
-            self._stale = True
-        task = None if self._stale else self._claim_known(now)
-        if task is None and self._hear():
+        task = self._claim_known(now) if self._survey.is_sure(now) else None
+        if task is None and self._survey.hear():
             task = self._claim_known(now)
         return task
 
@@ -188,10 +179,10 @@ class DirectoryStore:
                 self._remove(fd, task.path, name)
                 self._release(task)
             else:
-                self._index.add(name, at or 0.0)
+                self._survey.index.add(name, at or 0.0)
                 self._keep(fd, task, outcome, at, error)
         except FileNotFoundError:  # someone removed it while it ran: that is an end, too
-            self._index.forget(name)
+            self._survey.index.forget(name)
         except OSError as trouble:
             raise self._unavailable(f"end task {task.name!r}", trouble) from trouble
         finally:
@@ -203,7 +194,7 @@ class DirectoryStore:
         if fd is None:
             return
         name = self._relative(task.path)
-        self._index.add(name, time.time() + _LAST_PATIENCE_S)
+        self._survey.index.add(name, time.time() + _LAST_PATIENCE_S)
         try:
             graves.lay(self.path, name, fd, reason)
             self._release(task)
@@ -211,7 +202,7 @@ class DirectoryStore:
             raise self._unavailable(f"move {os.fsdecode(name)} to dead/", error) from error
         finally:
             os.close(fd)
-        self._index.forget(name)
+        self._survey.index.forget(name)
 
     def park(self, task: Task) -> None:
         """Leave the file as if nobody had looked; the index keeps the name aside."""
@@ -228,7 +219,7 @@ class DirectoryStore:
 
     def unpark(self, path: bytes) -> None:
         """Have its file looked at by the next claim."""
-        self._index.add(self._relative(path))
+        self._survey.index.add(self._relative(path))
 
     def sweep(self, now: float) -> float:
         """See Store: the results in `done/` and the keys in `unique/`."""
@@ -239,19 +230,16 @@ class DirectoryStore:
 
     def next_due(self) -> float | None:
         """See Store; before the first look at the directory the answer is "now"."""
-        return 0.0 if self._stale else self._index.next_due()
+        return 0.0 if self._survey.is_stale else self._survey.index.next_due()
 
     def fileno(self) -> int | None:
         """The inotify descriptor, where there is one."""
-        return self._ear().fd
+        return self._survey.fileno()
 
     def rescan(self) -> None:
-        """Take in what inotify told; without it, list the directory if it has changed.
-
-        A directory that a process works in may be deleted and made anew without a word.
-        """
-        self._stale = self._stale or self._was_replaced()
-        self._hear()
+        """Take in what inotify told; without it, list the directory if it has changed."""
+        self._survey.check_place()
+        self._survey.hear()
 
     def close(self) -> None:
         """Close the descriptors; the locks fall with them."""
@@ -259,23 +247,16 @@ class DirectoryStore:
             _, fd = self._held.popitem()
             unlock(fd)
             os.close(fd)
-        if self._arrivals is not None:
-            self._arrivals.close()
-            self._arrivals = None
-        self._index, self._stale = Index(), True
+        self._survey.close()
 
     # -- looking, from any process -------------------------------------------------------
 
     def backlog(self) -> int:
-        return len(self._index)
+        return len(self._survey.index)
 
     def jobs(self) -> list[bytes]:
         """See Store; lists the directory each time."""
-        try:
-            found = [name for name, _ in self._walk()]
-        except OSError as error:
-            raise self._unavailable("list tasks", error) from error
-        return [self.path + b"/" + name for name in sorted(found, key=names.rank)]
+        return [self.path + b"/" + name for name in self._survey.tasks()]
 
     def get_task(self, path: bytes) -> Task | None:
         """See Store; a relative path starts at the spool directory."""
@@ -296,7 +277,7 @@ class DirectoryStore:
     # -- one look at one file ------------------------------------------------------------
 
     def _claim_known(self, now: float) -> Task | None:
-        while (name := self._index.take(now)) is not None:
+        while (name := self._survey.index.take(now)) is not None:
             try:
                 task = self._look(name, now)
             except FileNotFoundError:  # another claimer was faster
@@ -304,7 +285,7 @@ class DirectoryStore:
                 continue
             except OSError as error:
                 if error.errno in _EVERYONES:
-                    self._index.add(name)
+                    self._survey.index.add(name)
                     raise self._unavailable(f"claim {os.fsdecode(name)}", error) from error
                 self._postpone(name, now, error)
                 continue
@@ -338,7 +319,7 @@ class DirectoryStore:
             return None
         status = os.fstat(fd)
         if status.st_nlink == 0:  # done, or rewritten, between our open and our lock
-            self._index.add(name)
+            self._survey.index.add(name)
         elif status.st_mode & 0o777 == BURIED and not is_at(path, status):
             self._forget(name)
         elif status.st_mode & ENDED or name in self._ended:
@@ -347,7 +328,7 @@ class DirectoryStore:
             self._forget(name)
         elif status.st_mtime > now:
             self._patience.pop(name, None)
-            self._index.add(name, status.st_mtime)
+            self._survey.index.add(name, status.st_mtime)
         else:
             return self._read_or_bury(fd, name, path, status, now)
         return None
@@ -389,11 +370,11 @@ class DirectoryStore:
             journal.task_stuck(os.fsdecode(name), trouble.strerror or str(trouble))
         patience = self._patience.get(name, _FIRST_PATIENCE_S)
         self._patience[name] = min(patience * 2, _LAST_PATIENCE_S)
-        self._index.add(name, now + patience)
+        self._survey.index.add(name, now + patience)
 
     def _forget(self, name: bytes) -> None:
         self._patience.pop(name, None)
-        self._index.forget(name)
+        self._survey.index.forget(name)
 
     # -- the end of a claim --------------------------------------------------------------
 
@@ -413,12 +394,12 @@ class DirectoryStore:
         except FileNotFoundError:
             raise
         except OSError:
-            self._index.add(name, time.time() + _LAST_PATIENCE_S)
+            self._survey.index.add(name, time.time() + _LAST_PATIENCE_S)
             self._ended.add(name)
             with suppress(OSError):
                 os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR | ENDED)
             raise
-        self._index.forget(name)
+        self._survey.index.forget(name)
 
     def _keep(self, fd: int, task: Task, outcome: Outcome, at: float | None, error: str) -> None:
         """Give the task the file that counts; without room for it, the old one waits till `at`."""
@@ -448,117 +429,11 @@ class DirectoryStore:
         if self._sync:
             sync_folder(task.path.rpartition(b"/")[0])
 
-    # -- what is there -------------------------------------------------------------------
-
-    def _ear(self) -> Arrivals:
-        if self._arrivals is None:
-            self._arrivals = Arrivals()
-        return self._arrivals
-
-    def _hear(self) -> bool:
-        """Take in what is new; False when nothing can be."""
-        ear = self._ear()
-        if self._stale or (ear.fd is None and self._has_changed()):
-            return self._list()
-        arrivals = ear.take()
-        if arrivals is None:
-            return self._list()
-        for arrival in arrivals:
-            self._take_in(arrival)
-        return self._list() if self._stale else bool(arrivals)
-
-    def _take_in(self, arrival: Arrival) -> None:
-        name = arrival.folder + arrival.name
-        if arrival.is_folder:
-            if arrival.name.isdigit() and not arrival.folder:
-                self._stale = True
-        elif self._is_task(arrival.folder, arrival.name) and (
-            arrival.moved or name not in self._index
-        ):
-            self._index.hear(name)
-
-    def _list(self) -> bool:
-        """Read the directories and begin to watch them; the index then holds what is there."""
-        self._stale = True
-        self._listed_ns = {}
-        self._index.renew()
-        now = time.time()
-        try:
-            for name, due in self._walk(self._begin_to_watch):
-                if name not in self._index:
-                    self._index.add(name, due if due > now else 0.0)
-        except OSError as error:
-            raise self._unavailable("list tasks", error) from error
-        sweep_drafts(self._drafts)
-        self._stale = False
-        return True
-
-    def _begin_to_watch(self, folder: bytes, path: bytes) -> None:
-        """Before it is listed, so that nothing falls between."""
-        if not self._ear().watch(folder, path):
-            self._ear().close()  # no more watches for this user: compare times instead
-        status = os.stat(path)
-        self._listed_ns[folder] = status.st_mtime_ns
-        if not folder:
-            self._place = (status.st_dev, status.st_ino)
-
-    def _was_replaced(self) -> bool:
-        """Whether there is another directory, or none, where the listed one was."""
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            return True
-        return (status.st_dev, status.st_ino) != self._place
-
-    def _has_changed(self) -> bool:
-        """Whether a directory was modified since it was listed, or too lately to tell."""
-        recent_ns = time.time_ns() - int(_CLOCK_TICK_S * 1e9)
-        try:
-            changed_ns = {f: os.stat(self.path + b"/" + f).st_mtime_ns for f in self._listed_ns}
-        except OSError:
-            return True
-        return changed_ns != self._listed_ns or max(changed_ns.values()) > recent_ns
-
-    def _walk(
-        self, enter: Callable[[bytes, bytes], None] = lambda folder, path: None
-    ) -> Iterator[tuple[bytes, float]]:
-        """Every task's name and due time; `enter` is told of each directory before it is read."""
-        folders = [b""]
-        for folder in folders:  # the first one makes it grow by those of the priorities
-            path = self.path + b"/" + folder
-            try:
-                enter(folder, path)
-                with os.scandir(path) as entries:
-                    yield from self._tasks_in(folder, entries, folders)
-            except FileNotFoundError:
-                if not folder:
-                    raise
-
-    def _tasks_in(
-        self, folder: bytes, entries: Iterable[os.DirEntry[bytes]], folders: list[bytes]
-    ) -> Iterator[tuple[bytes, float]]:
-        for entry in entries:
-            try:
-                if self._is_task(folder, entry.name) and entry.is_file(follow_symlinks=False):
-                    yield folder + entry.name, entry.stat(follow_symlinks=False).st_mtime
-                elif not folder and entry.name.isdigit() and entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name + b"/")
-                elif names.is_temporary(entry.name):
-                    sweep_draft(entry)
-            except FileNotFoundError:  # it ended while we listed
-                continue
-
-    def _is_task(self, folder: bytes, name: bytes) -> bool:
-        return name.startswith(names.PREFIX) or (self._ordered and not folder and name.isdigit())
-
     def _relative(self, path: bytes) -> bytes:
         return path[len(self.path) + 1 :]
 
     def _unavailable(self, doing: str, error: OSError) -> StoreUnavailable:
-        return StoreUnavailable(
-            f"spool directory {os.fsdecode(self.path)}: cannot {doing}: {error.strerror};"
-            " check that it exists, is writable and has room"
-        )
+        return unavailable(self.path, doing, error)
 
 
 def _read_task(fd: int, path: bytes, status: os.stat_result | None = None) -> Task:

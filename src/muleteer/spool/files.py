@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
+from muleteer.errors import StoreUnavailable
 from muleteer.spool import names
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "sweep_draft",
     "sweep_drafts",
     "sync_folder",
+    "unavailable",
     "write_whole",
 ]
 
@@ -133,3 +135,11 @@ def sync_folder(path: bytes) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def unavailable(home: bytes, doing: str, error: OSError) -> StoreUnavailable:
+    """The error for a spool directory that cannot be used."""
+    return StoreUnavailable(
+        f"spool directory {os.fsdecode(home)}: cannot {doing}: {error.strerror};"
+        " check that it exists, is writable and has room"
+    )

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from muleteer.errors import Malformed, StoreUnavailable
+from muleteer.errors import Malformed
 from muleteer.spool import names, notes
-from muleteer.spool.files import read_whole
+from muleteer.spool.files import read_whole, unavailable
 from muleteer.spool.graves import DEAD, REASON
 from muleteer.spool.marks import RUN_BEGUN, is_running
 from muleteer.spool.results import DONE, result_in
@@ -39,7 +39,6 @@ __all__ = [
     "content_of",
     "find",
     "function_of",
-    "unavailable",
     "status",
     "status_of",
     "walk",
@@ -346,14 +345,6 @@ def _reason(found: Found) -> tuple[str, float]:
             return said, os.fstat(file.fileno()).st_mtime
     except OSError:
         return "", found.info.st_ctime
-
-
-def unavailable(home: bytes, doing: str, error: OSError) -> StoreUnavailable:
-    """The error for a directory that cannot be used."""
-    return StoreUnavailable(
-        f"spool directory {os.fsdecode(home)}: cannot {doing}: {error.strerror};"
-        " check the path and who may read it"
-    )
 
 
 def _joined(*parts: bytes) -> bytes:

@@ -25,9 +25,9 @@ from typing import Final
 from muleteer.errors import Malformed, SpoolError
 from muleteer.spool import notes
 from muleteer.spool.filelock import try_lock, unlock
-from muleteer.spool.files import is_at, make_folder, read_whole, write_whole
+from muleteer.spool.files import is_at, make_folder, read_whole, unavailable, write_whole
 from muleteer.spool.graves import DEAD, REASON
-from muleteer.spool.looking import Found, content_of, find, unavailable
+from muleteer.spool.looking import Found, content_of, find
 from muleteer.spool.results import DONE
 from muleteer.spool.store import Task
 
