@@ -100,7 +100,7 @@ CHAOS_SECONDS ?= 120
 
 chaos: $(VENV)/.test
 	MULETEER_CHAOS_KILLS=$(CHAOS_KILLS) MULETEER_CHAOS_SECONDS=$(CHAOS_SECONDS) \
-		$(BIN)/pytest tests/chaos -s $(PYTEST)
+		$(BIN)/pytest tests/chaos -s -o faulthandler_timeout=3600 $(PYTEST)
 
 FUZZ_SECONDS ?= 60
 FUZZED := http packet spoolfile term node call

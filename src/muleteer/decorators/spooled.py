@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Coroutine, Mapping
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
 from inspect import signature
 from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, Unpack, overload
 
@@ -150,12 +150,17 @@ class Spooled(Generic[P, R]):
         task = {stored_key(key): stored(key, value) for key, value in message.items()}
         if "unique" in self.wishes:
             self._make_unique(task, args, kwargs)
-        task[b"ud_spool_func"] = self.__name__.encode()
-        task[_FULL_NAME_KEY] = full_name(self).encode()
-        if self._returns:
-            task[b"ud_spool_ret"] = str(getattr(uwsgi, self._returns)).encode()
+        task.update(self._own_vars)
         refuse_truncation(task)
         return bytes(uwsgi.spool(task))
+
+    @cached_property
+    def _own_vars(self) -> dict[bytes, bytes]:
+        """What every task of this function says."""
+        own = {b"ud_spool_func": self.__name__.encode(), _FULL_NAME_KEY: full_name(self).encode()}
+        if self._returns:
+            own[b"ud_spool_ret"] = str(getattr(uwsgi, self._returns)).encode()
+        return own
 
     def _refuse_without_spooler(self) -> NoReturn:
         if uwsgi is None:

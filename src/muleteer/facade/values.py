@@ -27,14 +27,16 @@ def stored_vars(message: Mapping[Any, Any], more: Mapping[str, Any]) -> dict[byt
 
 
 def _key(key: Any) -> bytes:
-    if isinstance(key, str):
-        return _encoded(key, key)
     if isinstance(key, bytes):
         return key
+    if isinstance(key, str):
+        return _encoded(key, key)
     raise BadTask(f"spool: the key {key!r} is of type {type(key).__name__}; use str or bytes")
 
 
 def _value(key: Any, value: Any) -> bytes:
+    if type(value) is bytes:  # what the decorators give, for any key
+        return value
     if key in ("at", b"at"):
         return _due(value)
     if isinstance(value, str):

@@ -16,11 +16,10 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
-from muleteer.errors import BadTask, Malformed, Truncated
+from muleteer.errors import BadTask, Malformed, TooLarge, Truncated
 from muleteer.wire.packet import decode_vars, encode_vars
 
 __all__ = ["HEADER_BYTES", "MODIFIER", "OVERFLOW", "SpoolTask", "decode_task", "encode_task"]
@@ -40,11 +39,10 @@ _MARKER_BYTES: Final = _PAIR_BYTES + len(OVERFLOW) + 20
 Vars = Mapping[bytes, bytes] | Iterable[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class SpoolTask:
+class SpoolTask(NamedTuple):
     """What one spool file says: its vars (of a key written twice, the last) and its body."""
 
-    vars: dict[bytes, bytes] = field(default_factory=dict)
+    vars: dict[bytes, bytes]
     body: bytes = b""
 
 
@@ -52,12 +50,20 @@ def encode_task(task_vars: Vars, body: bytes = b"") -> bytes:
     """The bytes of the task's file; values of any size; BadTask names a key that cannot be kept."""
     pairs = dict(task_vars)
     _refuse_unstorable(pairs)
-    if _block_size(pairs.items()) <= _BLOCK_LIMIT:
-        overflow = b""
-    else:
+    block, overflow = _block_that_fits(pairs), b""
+    if block is None:
         pairs, overflow = _split_overflow(pairs)
-    block = encode_vars(pairs.items())
+        block = encode_vars(pairs.items())
     return b"".join((_HEADER.pack(MODIFIER, len(block), 0), block, overflow, body))
+
+
+def _block_that_fits(pairs: Mapping[bytes, bytes]) -> bytes | None:
+    """All vars as uWSGI writes them; None when they are too large for that."""
+    try:
+        block = encode_vars(pairs.items())
+    except TooLarge:
+        return None
+    return block if len(block) <= _BLOCK_LIMIT else None
 
 
 def decode_task(data: bytes) -> SpoolTask:
