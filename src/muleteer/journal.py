@@ -371,6 +371,10 @@ def signal_not_given_back(signum: int, why: str) -> None:
     log.error("signal %d, whose handler waited for a lock, is lost: %s", signum, why)
 
 
+def held_signal_lost(seat: str, why: str) -> None:
+    log.error("a signal that %s held for a lock is lost: %s", seat, why)
+
+
 def signal_unknown(signum: int) -> None:
     log.error(
         "signal %d has no handler in this process; it is not registered in the code that runs now",

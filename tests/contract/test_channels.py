@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from muleteer.errors import ChannelFull
-from muleteer.ipc.channels import Bell, Mailbox, SignalPipe, message_pair
+from muleteer.ipc.channels import Bell, Mailbox, SignalPipe, Switchboard, message_pair
+from muleteer.ipc.targets import Population
 
 
 @pytest.fixture
@@ -26,6 +27,21 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 # -- signals ------------------------------------------------------------------------------
+
+
+def test_a_signal_is_put_back_into_the_pipe_it_came_from() -> None:
+    """Any number, from any pipe, as one number that fits into a cell of the scoreboard."""
+    board = Switchboard(Population(workers=2, mules=1), [])
+    try:
+        for name, pipe in board.signals.items():
+            for signum in (0, 65535):
+                number = board.number_of(pipe, signum)
+                assert 0 <= number < 1 << 62
+                board.put_back(number)
+                waiting = {n: p.take() for n, p in board.signals.items() if p.waiting()}
+                assert waiting == {name: signum}
+    finally:
+        board.close()
 
 
 def test_signals_arrive_in_order(pipe: SignalPipe) -> None:

@@ -98,6 +98,20 @@ def test_a_signal_that_waits_for_its_lock_survives_a_reload(start_server: StartS
     eventually(lambda: len(handled()) == 2, within=15, what="both were handled")
 
 
+def test_a_signal_that_waits_for_its_lock_survives_its_process(start_server: StartServer) -> None:
+    """The worker that holds it until the lock is free is killed: another one handles it."""
+    yard = play(start_server, LOCKS.replace("@timer(0.05)\n@lock", "@lock"), INI)
+    yard.ask("uwsgi.signal(17)")
+    yard.wait_for("began signal")
+    yard.ask("uwsgi.signal(17)")
+    (waiting,) = {yard.ask("os.getpid()") for _ in range(20)}
+    os.kill(waiting, unix_signals.SIGKILL)
+    yard.server.wait_for("respawned worker")
+    assert yard.notes() == ["began signal"]
+    yard.let("signal")
+    yard.wait_for("handled 1", "handled 1")
+
+
 def test_a_handler_that_would_not_wait_is_skipped_with_a_line(yard: Playground) -> None:
     """`blocking=False` means what it says; the log names who had the lock."""
     yard.let("tick")

@@ -328,17 +328,29 @@ def _wait_for_room(sock: socket.socket, end: float) -> bool:
     return left > 0 and bool(poll.poll(left * 1000))
 
 
+_SIGNALS = 1 << 16
+
+
 class Switchboard:
     """All channels of a server; every process has it by inheritance."""
 
     def __init__(self, population: Population, spooler_dirs: Iterable[str]) -> None:
         self.population = population
         self.signals = {name: SignalPipe(name) for name in population.pipes}
-        self.targets = TargetTable(1 << 16)
+        self.targets = TargetTable(_SIGNALS)
         self.mail = {name: Mailbox(name) for name in population.mailboxes}
         self.spooler_bells = {path: Bell() for path in spooler_dirs}
         self.control_in, self.control_out = message_pair()
         self.lifeline = Lifeline()
+
+    def number_of(self, pipe: SignalPipe, signum: int) -> int:
+        """Return one number for a signal and the pipe it came from, for the scoreboard."""
+        return list(self.signals).index(pipe.name) * _SIGNALS + signum
+
+    def put_back(self, number: int) -> None:
+        """Queue again what has that number; never blocks, raises `ChannelFull`."""
+        pipe, signum = divmod(number, _SIGNALS)
+        list(self.signals.values())[pipe].send(signum, patience_s=0.0)
 
     def forget_ticks(self) -> None:
         """Let the clock's next ticks through: the reader of a tick may have died with it."""

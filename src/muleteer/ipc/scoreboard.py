@@ -19,7 +19,7 @@ import mmap
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -91,8 +91,9 @@ class _Cell(IntEnum):
     RETRIES = 17
     BURIED = 18
     BACKLOG = 19
-    DOING = 24  # text, to the end of the head
-    SIZE = 40
+    DOING = 24  # text, up to the next cell
+    HELD = 40  # signals that wait here for a lock, to the end of the head
+    SIZE = 48
 
 
 class _CoreCell(IntEnum):
@@ -188,7 +189,7 @@ class Row:
         start = _Head.SIZE + index * board.row_size
         self._ints = board.ints[start : start + board.row_size]
         self._floats = board.floats[start : start + board.row_size]
-        self._doing = board.bytes[(start + _Cell.DOING) * 8 : (start + _Cell.SIZE) * 8]
+        self._doing = board.bytes[(start + _Cell.DOING) * 8 : (start + _Cell.HELD) * 8]
         self.cores = tuple(
             CoreRow(self._ints, self._floats, _Cell.SIZE + n * _CoreCell.SIZE)
             for n in range(board.cores)
@@ -262,6 +263,11 @@ class Row:
         self._ints[_Cell.RUNNING] = 0
         self._ints[_Cell.CURRENT_SIGNAL] = 0
         self._ints[ended] += 1
+
+    def note_held(self, signals: Sequence[int]) -> None:
+        """Write down the signals this process took and holds; the first eight of them fit."""
+        for n, cell in enumerate(range(_Cell.HELD, _Cell.SIZE)):
+            self._ints[cell] = signals[n] + 1 if n < len(signals) else 0
 
     def note_failure(self) -> None:
         """Count a task, a message or a signal handler that raised."""
@@ -370,6 +376,11 @@ class Row:
         if self.current_signal >= 0:
             return f"signal {self.current_signal}" + (f" ({words})" if words else "")
         return words or "something"
+
+    @property
+    def held(self) -> list[int]:
+        """The signals that this process took and still holds, as it wrote them down."""
+        return [cell - 1 for cell in self._ints[_Cell.HELD : _Cell.SIZE].tolist() if cell]
 
     @property
     def busy(self) -> bool:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from muleteer import journal
-from muleteer.errors import ExitCode
+from muleteer.errors import ChannelFull, ExitCode
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.scoreboard import Row, Scoreboard, Seat, State
 from muleteer.master import policy
@@ -152,8 +152,17 @@ class Children:
             journal.child_died(str(child.seat), pid, how(status), delay)
         self.bury(child)
 
+    def _put_back_signals(self, child: ChildHandle) -> None:
+        """What a dead child held until a lock would be free is for its successor, or another."""
+        for number in self.row(child).held:
+            try:
+                self._switchboard.put_back(number)
+            except ChannelFull as error:
+                journal.held_signal_lost(str(child.seat), str(error))
+
     def bury(self, child: ChildHandle) -> None:
         """Forget a child."""
+        self._put_back_signals(child)
         self._roster.children.remove(child)
         self.ledger.close(child.seat, self.row(child))
         self._scoreboard.retire_row(self.row(child))

@@ -66,7 +66,7 @@ class Role:
         self._leaves_for_successor = False
         self.on_its_own = False
         self._undisturbed: list[int] = []
-        self.postponed = PostponedSignals(runtime.locks)
+        self.postponed = PostponedSignals(runtime.locks, runtime.switchboard, row)
         self.signal_names: tuple[str, ...] = ()
         self.mail_names: tuple[str, ...] = ()
         self.farm_names: tuple[str, ...] = ()

@@ -162,6 +162,20 @@ def test_a_row_says_what_runs() -> None:
         assert row.doing == ""
 
 
+def test_a_row_says_which_signals_are_held() -> None:
+    """Zero is a number, too; those beyond the eighth are left out, and nothing else is touched."""
+    rows = board()
+    row = rows.rows[0]
+    row.assign(Seat("worker", 1), 1, 0)
+    row.start_task(0.0, doing=b"x" * 500)
+    assert row.held == []
+    for held in ([0, 7], [], list(range(9)), [1 << 40]):
+        row.note_held(held)
+        assert row.held == held[:8]
+    assert row.doing == "x" * 128
+    assert [core.requests for core in row.cores] == [0, 0]
+
+
 def test_a_row_counts_what_became_of_its_tasks() -> None:
     """Failures, retries, burials and the time of all runs are its owner's to note."""
     row = board().rows[0]
