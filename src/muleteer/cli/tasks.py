@@ -15,7 +15,7 @@ from typing import Any
 from muleteer.cli.screen import Screen, age, moment, size
 from muleteer.errors import SpoolError
 from muleteer.spool.arguments import arguments_in
-from muleteer.spool.looking import Found, State, Status, find, status_of, walk
+from muleteer.spool.looking import Found, State, Status, find, may_be, status_of, walk
 from muleteer.spool.store import Task
 
 __all__ = [
@@ -66,9 +66,10 @@ class Choice:
     def found(self, now: float) -> Iterator[tuple[Found, Status]]:
         """Each task that is meant and still there, in the directory's own order."""
         for found in self._named() if self.tasks else walk(self.home, self.states):
-            status = status_of(found, now)
-            if self._is_meant(status, now):
-                yield found, status
+            if may_be(found, self.states, now):
+                status = status_of(found, now)
+                if self._is_meant(status, now):
+                    yield found, status
 
     def nameless(self, now: float) -> list[str]:
         """The given names and patterns that no task has."""

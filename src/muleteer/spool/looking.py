@@ -39,6 +39,7 @@ __all__ = [
     "content_of",
     "find",
     "function_of",
+    "may_be",
     "status",
     "status_of",
     "walk",
@@ -219,6 +220,17 @@ def _found(
     except FileNotFoundError:
         pass  # it ended while we listed
     return None
+
+
+def may_be(found: Found, states: frozenset[State], now: float) -> bool:
+    """Whether a closer look may find it in one of these states; reads nothing."""
+    if found.folder == DEAD or found.folder == DONE:
+        return (State.DEAD if found.folder == DEAD else State.DONE) in states
+    if found.info.st_mode & RUN_BEGUN:
+        return bool(states & QUEUED)
+    if found.info.st_mtime > now:
+        return State.DELAYED in states
+    return State.WAITING in states or State.RUNNING in states
 
 
 # -- one ------------------------------------------------------------------------------------
