@@ -444,6 +444,14 @@ def message_without_hook(mule: int, size: int) -> None:
 # -- the spooler --------------------------------------------------------------------------
 
 
+def spooler_rests(number: int, directory: str) -> None:
+    log.info("spooler %d of %s has nothing to do and rests", number, directory)
+
+
+def spooler_called(number: int, directory: str) -> None:
+    log.info("spooler %d of %s is called back", number, directory)
+
+
 def task_started(name: str) -> None:
     log.info("managing request %s ...", name)
 

@@ -664,6 +664,17 @@ class Settings:
         check=not_negative,
         example="1024",
     )
+    spooler_cheap: bool = option(
+        False,
+        "Let spoolers that have nothing to do leave, until there is something.",
+        uwsgi="ours: of uWSGI 2.1, which was never released",
+    )
+    spooler_idle: float = option(
+        10.0,
+        "Seconds without a task after which a spooler leaves, with spooler-cheap.",
+        uwsgi="ours",
+        check=positive,
+    )
     spooler_signal_as_task: bool = option(
         False,
         "Count signals a spooler handles as tasks, for spooler-max-tasks.",

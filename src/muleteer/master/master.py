@@ -22,7 +22,7 @@ from muleteer.config.options import Settings
 from muleteer.errors import ExitCode
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.locks import LockTable
-from muleteer.ipc.scoreboard import Scoreboard, Seat
+from muleteer.ipc.scoreboard import Row, Scoreboard, Seat, State
 from muleteer.ipc.sockets import Listener
 from muleteer.ipc.sockets import close as close_listener
 from muleteer.master import policy
@@ -34,6 +34,7 @@ from muleteer.master.deadlines import Deadlines
 from muleteer.master.gatehouse import REOPEN_LOG, ROTATE_LOG, Gatehouse, Outside, Verbs
 from muleteer.master.generations import ForkZygote, Generations
 from muleteer.master.picture import Sights
+from muleteer.master.resting import Resting
 from muleteer.master.roster import ChildHandle, Mode, Phase, Roster, ZygotePhase
 from muleteer.master.router import Router, option_sources
 from muleteer.master.weights import Weights
@@ -86,6 +87,7 @@ class Master:
             shared.listeners,
             self._selector,
         )
+        self.resting = Resting(settings, shared.scoreboard, shared.switchboard, self._selector)
         self.generations = Generations(
             settings,
             self.roster,
@@ -120,6 +122,7 @@ class Master:
             self._check_deadlines()
             self._check_weights()
             self._check_workforce()
+            self._check_resting()
         self.gatehouse.close()
         journal.stopped()
         return self.exit_code
@@ -141,8 +144,9 @@ class Master:
     def _timeout(self, wake_at: float | None) -> float | None:
         weighing = self.weights.next_check(self.generations.settings)
         looking = self.workforce.next_look()
+        resting = self.resting.next_look()
         times = [wake_at, self.router.next_due(), self._next_deadline_check(), weighing, looking]
-        times += [self.gatehouse.next_due(), self.companions.next_due()]
+        times += [self.gatehouse.next_due(), self.companions.next_due(), resting]
         known = [when for when in times if when is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
@@ -192,6 +196,7 @@ class Master:
         self.signals.let_go()
         self._selector.close()
         self.gatehouse.let_go()
+        self.resting.let_go()
         self.shared.switchboard.lifeline.hold()
         self.shared.switchboard.control_in.close()
 
@@ -273,6 +278,7 @@ class Master:
 
     def _close_listeners(self) -> None:
         self.workforce.close()
+        self.resting.close()
         for listener in self.shared.listeners:
             close_listener(listener, vacuum=self.generations.settings.vacuum)
 
@@ -287,6 +293,12 @@ class Master:
                         self.router.brief_watcher()
                 case "retiring":
                     self.children.retires(message["row"], message["pid"])
+                case "rest":
+                    if (row := self._row_of(message)) is not None:
+                        self.resting.rest(row, message["due"])
+                case "call":
+                    if self.roster.mode is Mode.RUNNING:  # who called may be dead by now
+                        self.resting.call(message["directory"])
                 case "source":
                     self.router.add(message)
                     self._tell_watcher()
@@ -301,6 +313,12 @@ class Master:
                 case "deadline":
                     pass  # heard: the deadlines are looked at in every turn
 
+    def _row_of(self, message: dict[str, Any]) -> Row | None:
+        """The sender's row, if it still lives and the server is not about to stop."""
+        row = self.shared.scoreboard.rows[message["row"]]
+        lives = row.pid == message["pid"] and row.state is not State.EMPTY
+        return row if lives and self.roster.mode is Mode.RUNNING else None
+
     # -- hearing: the zygotes ------------------------------------------------------------
 
     def _publish(self, declared: list[dict[str, Any]], zone: str | None) -> None:
@@ -314,16 +332,23 @@ class Master:
         self.router.replace(sources)
         self.router.monitors.update(dict.fromkeys(_own_files(self.generations.settings)))
         self.workforce.follow(self.generations.settings)
+        self.resting.follow(self.generations.settings)
         if self.roster.generation > 1:
             self.companions.follow(self.generations.settings)
         self._tell_watcher()
         journal.registered(len(signals), [_in_words(source) for source in sources])
 
     def _plan(self) -> None:
-        """The workers that are needed, all others, and a watcher while anything is watched."""
-        others = (seat for seat in self.shared.plan if seat.kind != "worker")
+        """The workers and spoolers that are needed, all others, a watcher if there is any need."""
+        ours = ("worker", "spooler")
+        others = (seat for seat in self.shared.plan if seat.kind not in ours)
         watchers = (_WATCHER_SEAT,) if self.router.monitors else ()
-        self.roster.plan = (*self.workforce.seats, *others, *watchers)
+        self.roster.plan = (
+            *self.workforce.seats,
+            *others,
+            *self.resting.seats,
+            *watchers,
+        )
 
     def _tell_watcher(self) -> None:
         """Let the watcher know what is watched now."""
@@ -381,6 +406,10 @@ class Master:
             self._stop(f"{self.companions.wants_stop} ended")
 
     # -- how many workers ----------------------------------------------------------------
+
+    def _check_resting(self) -> None:
+        if self.roster.mode is Mode.RUNNING:
+            self.resting.look()
 
     def _check_workforce(self) -> None:
         if self.roster.mode is Mode.RUNNING and self.workforce.look():

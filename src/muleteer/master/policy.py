@@ -314,9 +314,9 @@ def _has_children(roster: Roster, zygote: ZygoteHandle) -> bool:
 
 
 def _empty_unplanned(roster: Roster, decision: Decision) -> None:
-    """The plan may lose a seat: a worker's that is not needed, the watcher's when none is."""
+    """The plan may lose a seat: a worker's or spooler's that is not needed, the watcher's."""
     unplanned = [c for c in roster.children if c.counts and c.seat not in roster.plan]
-    decision.actions.extend(Retire(c, unhurried=c.seat.kind == "worker") for c in unplanned)
+    decision.actions.extend(Retire(c, unhurried=c.seat.kind != "watcher") for c in unplanned)
 
 
 def _hurry(roster: Roster, decision: Decision) -> None:

@@ -13,6 +13,7 @@ import random
 import signal as unix_signals
 import time
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from muleteer import journal
@@ -108,7 +109,9 @@ class Spooler(Role):
             self.loop.unwatch(fd)
 
     def stop(self) -> None:
-        """Let the store go."""
+        """Let the store go; what it has seen in the last moment is for who comes next."""
+        if self.settings.spooler_cheap and self._sees_work():
+            self.runtime.tell_master("call", directory=self.directory)
         self._slots.close()
         self.store.close()
 
@@ -142,7 +145,10 @@ class Spooler(Role):
             # inotify may have run out of watches; what came before we asked is looked for at once
             self.loop.turn(0.0 if self._asks_for_the_bell() else self._until_next())
             self._rescan_after_a_while()
+            if self.settings.spooler_cheap:
+                self._rest_after_a_while()
         else:
+            self._idle_since = inf
             self._take(task)
             self._listen_between()
 
@@ -157,8 +163,31 @@ class Spooler(Role):
 
     def _until_next(self) -> float:
         due = self.store.next_due()
-        longest = min(float(self._frequency), self._slots.patience_s())
+        longest = min(float(self._frequency), self._slots.patience_s(), self._until_rest())
         return longest if due is None else min(max(due - time.time(), 0.0), longest)
+
+    def _until_rest(self) -> float:
+        """With `spooler-cheap`: the seconds until we have been idle for long enough to leave."""
+        if not self.settings.spooler_cheap:
+            return inf
+        return max(min(self._idle_since - time.monotonic(), 0.0) + self.settings.spooler_idle, 0.0)
+
+    def _rest_after_a_while(self) -> None:
+        """Tell the master that we are not needed; it then asks us to leave, and hears for us."""
+        now = time.monotonic()
+        self._idle_since = min(self._idle_since, now)
+        if now - self._idle_since < self.settings.spooler_idle or self._slots.has_parked:
+            return
+        self._idle_since = now
+        if not self._sees_work():
+            self.runtime.tell_master("rest", row=self.row.index, due=self.store.next_due())
+
+    _idle_since = inf
+
+    def _sees_work(self) -> bool:
+        self._rescan()
+        due = self.store.next_due()
+        return due is not None and due <= time.time()
 
     def _sweep_after_a_while(self) -> None:
         now = time.monotonic()

@@ -106,6 +106,11 @@ class Slots:
         """What turns readable when a slot was given back: then call `heard`; None: nothing does."""
         return self._arrivals.fd if self._arrivals is not None else None
 
+    @property
+    def has_parked(self) -> bool:
+        """Do tasks wait for a slot?"""
+        return any(queue.paths for queue in self._parked.values())
+
     def patience_s(self) -> float:
         """How long a spooler may wait for something else before it calls `admit` again."""
         if self._may_be_free:
