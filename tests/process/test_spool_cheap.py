@@ -85,6 +85,15 @@ def test_delayed_task_calls_it_back_in_time(yard: Playground) -> None:
     at_rest(yard)
 
 
+def test_task_that_is_due_in_decades_is_no_trouble(yard: Playground) -> None:
+    """A selector cannot wait for so long; the master does not have to."""
+    yard.ask("once.spool(n=1, at=9_999_999_999)")
+    yard.server.wait_for("is called back")
+    at_rest(yard)
+    yard.ask("once.spool(n=2)")
+    ran(yard, 2)
+
+
 def test_signal_calls_it_back(yard: Playground) -> None:
     """For any spooler, and for those of its directory."""
     yard.ask("uwsgi.signal(17)")

@@ -44,6 +44,9 @@ __all__ = ["Master", "Shared"]
 
 ReadSettings = Callable[[], Settings]
 
+_LONGEST_S = 86400.0
+"""No longer sleep than this: a selector takes 24 days at most, and a cron job may be a year off."""
+
 _WATCHER_SEAT = Seat("watcher", 1)
 
 
@@ -148,7 +151,7 @@ class Master:
         times = [wake_at, self.router.next_due(), self._next_deadline_check(), weighing, looking]
         times += [self.gatehouse.next_due(), self.companions.next_due(), resting]
         known = [when for when in times if when is not None]
-        return max(0.0, min(known) - time.monotonic()) if known else None
+        return min(max(0.0, min(known) - time.monotonic()), _LONGEST_S) if known else None
 
     def _mercies(self) -> policy.Mercies:
         chosen = self.generations.settings
