@@ -22,7 +22,7 @@ from muleteer.errors import BadTask, ChannelFull
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.locks import LockTable
 from muleteer.ipc.logfile import LogFile
-from muleteer.ipc.scoreboard import Row, Scoreboard, Seat
+from muleteer.ipc.scoreboard import CoreRow, Row, Scoreboard, Seat
 from muleteer.ipc.targets import resolve
 from muleteer.registry import Registry, Source
 from muleteer.spool.store import Store
@@ -75,6 +75,26 @@ class _Stage(threading.local):
     signum = -1
 
 
+class _UserDeadlines:
+    """The deadlines that threads set for themselves outside of requests; the soonest counts."""
+
+    def __init__(self) -> None:
+        self._by_thread: dict[int, float] = {}
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._by_thread)
+
+    def set(self, row: Row, deadline: float) -> None:
+        """Set this thread's, or with 0.0 clear it, and write the soonest of all down."""
+        with self._lock:
+            if deadline:
+                self._by_thread[threading.get_ident()] = deadline
+            else:
+                self._by_thread.pop(threading.get_ident(), None)
+            row.set_user_deadline(min(self._by_thread.values(), default=0.0))
+
+
 class Runtime:
     """What one process knows and may do."""
 
@@ -109,6 +129,9 @@ class Runtime:
         self.before_waiting: dict[int, Callable[[], None]] = {}
         """What a thread does before it waits for another node, by its ident."""
         self.stage = _Stage()
+        self.cores: dict[int, CoreRow] = {}
+        """The cells of the threads that serve requests, by their idents."""
+        self._user_deadlines = _UserDeadlines()
         self.request_notes: dict[int, RequestNotes] = {}
         """What is said of the request a thread runs, by the thread's ident."""
 
@@ -167,11 +190,18 @@ class Runtime:
     # -- deadlines -------------------------------------------------------------------------
 
     def set_user_deadline(self, seconds: float) -> None:
-        """Let the master kill this process in `seconds` unless it is set again; 0 clears."""
+        """Let the master kill this process in `seconds` unless this thread sets it again; 0 clears.
+
+        A request's own ends with the request.
+        """
         if self.row is None:
             return
         deadline = time.monotonic() + seconds if seconds else 0.0
-        self.row.set_user_deadline(deadline)
+        core = self.cores.get(threading.get_ident())
+        if core is not None and core.busy_since:
+            core.set_user_deadline(deadline)
+        else:
+            self._user_deadlines.set(self.row, deadline)
         self._announce(deadline)
 
     def begin(self, seconds: float | None, signum: int = -1, doing: bytes = b"") -> None:
@@ -188,7 +218,8 @@ class Runtime:
         """Be idle again; a deadline the code set for itself ends, too."""
         if self.row is not None:
             self.row.end_task()
-            self.row.set_user_deadline(0.0)
+            if self._user_deadlines:
+                self._user_deadlines.set(self.row, 0.0)
 
     def _announce(self, deadline: float) -> None:
         """Ring the master if it would sleep past a deadline."""

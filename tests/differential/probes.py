@@ -522,6 +522,17 @@ def crash():
     raise ValueError("on purpose")
 
 
+@d.harakiri(1)
+def outer():
+    long(0)
+    time.sleep(3.5)
+
+
+def nested(environ, start_response):
+    outer()
+    return hello(environ, start_response)
+
+
 def longest(environ, start_response):
     long(30)
     return hello(environ, start_response)
@@ -535,7 +546,7 @@ def crash_and_stay(environ, start_response):
     return hello(environ, start_response)
 
 
-VIEWS.update({"/longest": longest, "/crash_and_stay": crash_and_stay})
+VIEWS.update({"/longest": longest, "/crash_and_stay": crash_and_stay, "/nested": nested})
 """
 )
 """`harakiri` around calls that are too long, and around one that raises."""

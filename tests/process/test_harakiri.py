@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.harness import Server
+from tests.harness import Server, eventually
 from tests.harness.clients import Client
 from tests.process.playground import play
 
@@ -252,3 +252,70 @@ def test_other_requests_are_not_touched(start_server: StartServer) -> None:
         answer = other.read_response()
     assert (answer.status, answer.text) == (200, str(3 - int(killed)))
     assert len(yard.server.log.find("HARAKIRI ON")) == 1
+
+
+# -- whose deadline --------------------------------------------------------------------------
+
+WHOSE = """
+def stuck_here():
+    while True:
+        time.sleep(0.01)
+
+@harakiri(1)
+def bounded(name):
+    note("began", name)
+    if name == "stuck":
+        stuck_here()
+
+@harakiri(1)
+def outer():
+    bounded("inner")
+    stuck_here()
+
+@harakiri(1)
+def shorter_than_the_inner_one():
+    longer()
+
+@harakiri(100)
+def longer():
+    stuck_here()
+
+@timer(0.5, target="mule1")
+def tick(signum):
+    note("tick")
+"""
+
+
+def test_a_deadline_ends_with_its_request(start_server: StartServer) -> None:
+    """What the request set for itself and did not call off kills nobody afterwards."""
+    yard = play(start_server, WHOSE, "mules = 1\n")
+    pids = yard.server.pids("worker")
+    yard.ask("uwsgi.set_user_harakiri(1)")
+    ticks = yard.notes().count("tick")
+    eventually(lambda: yard.notes().count("tick") >= ticks + 5, within=10)
+    assert yard.server.pids("worker") == pids
+    assert "HARAKIRI" not in yard.server.log
+
+
+def test_a_deadline_is_its_thread_s(start_server: StartServer) -> None:
+    """While one thread is stuck others set and call off theirs: it is killed all the same."""
+    yard = play(start_server, WHOSE, "threads = 3\nmules = 1\n")
+    with Client(yard.server.http, timeout=20) as stuck:
+        body = b"bounded('stuck')"
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        stuck.send(head + body)
+        yard.wait_for("began stuck")
+        calls = "[uwsgi.set_user_harakiri(60), bounded('quick'), uwsgi.set_user_harakiri(0)]"
+        yard.ask(calls)
+        yard.ask(f"threading.Thread(target=lambda: {calls}).start()")
+        yard.server.wait_for("HARAKIRI ON WORKER 1.*set_user_harakiri")
+        assert stuck.at_end()
+
+
+@pytest.mark.parametrize("call", ["outer()", "shorter_than_the_inner_one()"])
+def test_deadlines_may_be_nested(start_server: StartServer, call: str) -> None:
+    """An inner one that ended leaves the outer one running, and a longer one does not lengthen."""
+    yard = play(start_server, WHOSE, "mules = 1\n")
+    with pytest.raises((OSError, AssertionError)):
+        yard.ask(call, within=20)
+    yard.server.wait_for("HARAKIRI ON WORKER 1.*set_user_harakiri")

@@ -454,6 +454,22 @@ def test_harakiri_is_called_off_however_the_call_ends(
     assert deadlines == [30, 0, 30, 0]
 
 
+@pytest.mark.parametrize(("outer", "inner"), [(50, 5), (5, 50)])
+def test_of_nested_deadlines_the_soonest_counts(
+    d: Any, server: Server, monkeypatch: pytest.MonkeyPatch, outer: int, inner: int
+) -> None:
+    """The outer one goes on when the inner one is over; what is left is whole on uWSGI, never 0."""
+    deadlines: list[float] = []
+    monkeypatch.setattr(server.uwsgi, "set_user_harakiri", deadlines.append)
+    work = d.harakiri(inner)(lambda: None)
+    d.harakiri(outer)(work)()
+    first, within, after, last = deadlines
+    assert (first, last) == (outer, 0)
+    assert 0 < within <= 5
+    assert 0 < after <= outer
+    assert server.ours or all(isinstance(seconds, int) for seconds in deadlines)
+
+
 def test_thread_runs_each_call_in_a_daemon_thread(alone: Any) -> None:
     """With keywords, which uWSGI's refuses; the call returns the thread, named as the function."""
     seen: list[Any] = []

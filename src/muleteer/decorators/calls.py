@@ -5,18 +5,36 @@ Runs in: anywhere the application is imported; without a server the call is just
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from muleteer.decorators.running import close_loop, plain
-from muleteer.decorators.server import on_function, uwsgi
+from muleteer.decorators.server import is_ours, on_function, uwsgi
 
 __all__ = ["harakiri", "thread"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class _Deadlines(threading.local):
+    """The calls under `@harakiri` that this thread is in."""
+
+    soonest: float | None = None
+    """When (monotonic) the first of them is to be over; None: it is in none."""
+
+
+_deadlines = _Deadlines()
+
+
+def _left(deadline: float) -> float:
+    """Return the seconds until a deadline, never 0, which would call it off; uWSGI's are whole."""
+    left = deadline - time.monotonic()
+    return max(left, 0.001) if is_ours() else max(math.ceil(left), 1)
 
 
 class _Bound(Protocol):
@@ -32,6 +50,7 @@ def harakiri(seconds: float) -> _Bound:
     """Have the process killed when a call takes longer than `seconds`.
 
     However the call ends, the deadline ends with it (uWSGI's decorator forgets the exceptions).
+    Calls may be nested: the soonest counts, and an outer one goes on when an inner one has ended.
     """
     if callable(seconds):
         raise TypeError("@harakiri takes the seconds a call may last: @harakiri(30)")
@@ -43,11 +62,15 @@ def harakiri(seconds: float) -> _Bound:
 
         @wraps(function)
         def bounded(*args: Any, **kwargs: Any) -> Any:
-            uwsgi.set_user_harakiri(seconds)
+            outer = _deadlines.soonest
+            own = time.monotonic() + seconds
+            _deadlines.soonest = soonest = own if outer is None else min(own, outer)
+            uwsgi.set_user_harakiri(seconds if soonest == own else _left(soonest))
             try:
                 return run(*args, **kwargs)
             finally:
-                uwsgi.set_user_harakiri(0)
+                _deadlines.soonest = outer
+                uwsgi.set_user_harakiri(0 if outer is None else _left(outer))
 
         return bounded
 

@@ -103,6 +103,8 @@ class _CoreCell(IntEnum):
     TX = 3
     MICROSECONDS = 4
     EXCEPTIONS = 5
+    USER_DEADLINE = 6  # float
+    USER_SINCE = 7  # float: SINCE of the request that set it
     STATUSES = 8
     TIMES = STATUSES + _STATUS_CLASSES
     SIZE = TIMES + len(LATENCIES) + 1
@@ -139,6 +141,18 @@ class CoreRow:
         cells[18 + bisect_left(LATENCIES, seconds)] += 1
         if failed:
             cells[5] += 1
+
+    def set_user_deadline(self, deadline: float) -> None:
+        """Set (or with 0.0 clear) what `set_user_harakiri` says; it ends with the request."""
+        self._floats[_CoreCell.USER_SINCE] = self._floats[_CoreCell.SINCE]
+        self._floats[_CoreCell.USER_DEADLINE] = deadline
+
+    @property
+    def user_deadline(self) -> float:
+        """The deadline of `set_user_harakiri`, 0.0 for none; another request's is none."""
+        cells = self._floats
+        is_its_own = cells[_CoreCell.USER_SINCE] == cells[_CoreCell.SINCE]
+        return float(cells[_CoreCell.USER_DEADLINE]) if is_its_own else 0.0
 
     @property
     def busy_since(self) -> float:
@@ -229,6 +243,8 @@ class Row:
         for core in self.cores:
             if core.deadline:
                 yield "request", core.deadline
+            if core.user_deadline:
+                yield "set_user_harakiri", core.user_deadline
 
     # -- in the child that owns it -------------------------------------------------
 
@@ -240,7 +256,7 @@ class Row:
         self._ints[_Cell.PID] = pid
 
     def set_user_deadline(self, deadline: float) -> None:
-        """Set (or with 0.0 clear) the deadline of `set_user_harakiri`."""
+        """Set (or with 0.0 clear) the soonest `set_user_harakiri` of threads without a request."""
         self._floats[_Cell.USER_DEADLINE] = deadline
 
     def start_task(self, deadline: float, signum: int = -1, doing: bytes = b"") -> None:

@@ -35,6 +35,7 @@ class _Lane:
         self.worker = worker
         self.loop = loop
         self.engine = worker.new_engine(loop, number)
+        self._number = number
         self._signal_fds: list[int] = []
         self._retired = False
 
@@ -43,6 +44,7 @@ class _Lane:
         # who waits for an answer is a busy worker, too
         waits = self.worker.runtime.before_waiting
         waits[threading.get_ident()] = self.engine.dismiss_lines
+        self.worker.runtime.cores[threading.get_ident()] = self.worker.row.cores[self._number]
         self.worker.runtime.request_notes[threading.get_ident()] = self.engine.access.notes
         for listener in self.worker.listeners:
             takes = taken_on(

@@ -161,6 +161,14 @@ def _thread(server: Server) -> object:
     return server.wait_for("THREAD (.*)", after=here)[1]
 
 
+def _left_armed(server: Server) -> object:
+    """Do the workers that a request left a second live on for longer than that?"""
+    code = "uwsgi.set_user_harakiri(1), os.getpid()"
+    pids = {evaluate(server, f"[{code}][1]") for _ in range(20)}
+    evaluate(server, "time.sleep(3.5)")
+    return pids <= {evaluate(server, "os.getpid()") for _ in range(50)}
+
+
 def _after_harakiri(server: Server) -> object:
     """A call that is too long: what the client gets, and whether others are answered then."""
     cut = status_of(answer("/longest"))(server)
@@ -338,6 +346,17 @@ CLAIMS = [
     ),
     deadlines("a call in time", value("long(0)")),
     deadlines("a call that is too long: its worker is killed, and replaced", _after_harakiri),
+    deadlines(
+        "a call within one: the outer one is too long",
+        status_of(answer("/nested")),
+        differs="its worker is killed; there the inner one's end called both off",
+        **by_decorators("", "HTTP/1.1 200 OK"),
+        defect=24,
+    ),
+    deadlines(
+        "`set_user_harakiri` that a request does not call off",
+        _left_armed,
+    ),
     deadlines(
         "a call that raises",
         status_of(answer("/crash_and_stay")),

@@ -61,6 +61,22 @@ def test_core_counts_what_a_request_was() -> None:
     assert (core.requests, core.tx, core.microseconds, core.exceptions) == (2, 101, 500_000, 1)
 
 
+def test_a_request_s_own_deadline_ends_with_it() -> None:
+    """Without a step of its own: it is looked at beside the request that it is of."""
+    row = board().rows[1]
+    core = row.cores[1]
+    core.enter()
+    core.set_user_deadline(40.0)
+    assert list(row.deadlines) == [("set_user_harakiri", 40.0)]
+    core.set_user_deadline(0.0)
+    assert list(row.deadlines) == []
+    core.set_user_deadline(40.0)
+    core.leave()
+    assert list(row.deadlines) == []
+    core.enter()
+    assert list(row.deadlines) == []
+
+
 def test_deadlines_of_a_row_are_those_that_run() -> None:
     """A deadline is seen from its start to its end, and says what it is of."""
     row = board().rows[1]
