@@ -255,6 +255,12 @@ def child_died(seat: str, pid: int, how: str, delay_s: float) -> None:
     )
 
 
+def respawning(kind: str, why: str) -> None:
+    log.info(
+        "every %s is replaced, one after the other, with the code that is loaded (%s)", kind, why
+    )
+
+
 def crew_changed(before: int, now: int) -> None:
     log.info("cheaper: %d workers instead of %d", now, before)
 

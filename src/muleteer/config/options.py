@@ -31,6 +31,7 @@ from muleteer.config.programs import (
     read_daemon2,
     read_smart_daemon,
     read_smart_daemon2,
+    read_touch_exec,
     read_unique_cron,
 )
 from muleteer.config.values import (
@@ -731,6 +732,66 @@ class Settings:
         check=not_negative,
         example="1024",
     )
+    # -- reloading -------------------------------------------------------------------------
+    touch_reload: tuple[str, ...] = option(
+        (),
+        "Reload when the file changes.",
+        uwsgi="differs: at once, and as every reload here: the old code serves until the new is"
+        " loaded",
+        example="/run/app.reload",
+    )
+    touch_chain_reload: tuple[str, ...] = option(
+        (),
+        "The same: every reload is a chain.",
+        example="/run/app.reload",
+    )
+    fs_reload: tuple[str, ...] = option(
+        (),
+        "The same for a file or directory.",
+        aliases=("fs-brutal-reload",),
+        uwsgi="differs: nothing is brutal about it",
+        example="/srv/app",
+    )
+    touch_workers_reload: tuple[str, ...] = option(
+        (),
+        "Replace the workers when the file changes, with the code that is loaded.",
+        uwsgi="differs: one after the other",
+        example="/run/app.workers",
+    )
+    touch_mules_reload: tuple[str, ...] = option(
+        (),
+        "The same for the mules.",
+        uwsgi="differs: each finishes its message",
+        example="/run/app.mules",
+    )
+    touch_spoolers_reload: tuple[str, ...] = option(
+        (),
+        "The same for the spoolers.",
+        uwsgi="differs: each finishes its task; there it is killed after a second",
+        example="/run/app.spoolers",
+    )
+    touch_exec: tuple[str, ...] = option(
+        (),
+        "File, and a command that runs when it changes.",
+        read=read_touch_exec,
+        shell=True,
+        example="/run/app.mail /srv/app/mail",
+    )
+    py_autoreload: float = option(
+        0.0,
+        "For development: reload when a file of the code changes; 0 is off.",
+        aliases=("py-auto-reload", "python-autoreload", "python-auto-reload"),
+        uwsgi="differs: at once, whatever the number of seconds, for the code of mules and spoolers"
+        " too; installed packages are not watched",
+        check=not_negative,
+        example="1",
+    )
+    py_auto_reload_ignore: tuple[str, ...] = option(
+        (),
+        "Module whose changes reload nothing.",
+        aliases=(),
+        example="settings_local",
+    )
     # -- signals ---------------------------------------------------------------------------
     signal_timer: tuple[str, ...] = option(
         (),
@@ -1240,6 +1301,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "static_map": "Static files",
         "spooler": "Spooler",
         "mule": "Mules",
+        "touch_reload": "Reloading",
         "signal_timer": "Signals",
         "erlang": "Erlang",
         "stats": "Watching",

@@ -25,6 +25,7 @@ __all__ = [
     "read_daemon2",
     "read_smart_daemon",
     "read_smart_daemon2",
+    "read_touch_exec",
     "read_unique_cron",
 ]
 
@@ -116,6 +117,13 @@ def _pidfile_and_command(text: str) -> tuple[str, str]:
     if not command.strip():
         raise ValueError("expected a pidfile and a command")
     return pidfile, command.strip()
+
+
+def read_touch_exec(text: str) -> str:
+    """Read `FILE COMMAND`."""
+    if len(text.split(None, 1)) != 2:
+        raise ValueError("expected a file and a command")
+    return text.strip()
 
 
 # -- cron jobs -------------------------------------------------------------------------------

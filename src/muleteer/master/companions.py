@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from muleteer import journal
-from muleteer.clock.cron import SystemZone
+from muleteer.clock.cron import CronSpec, SystemZone
 from muleteer.clock.timers import Clock, Cron
 from muleteer.config.options import Settings
 from muleteer.config.programs import CronCommand, Daemon
@@ -24,6 +24,10 @@ from muleteer.master.children import how
 from muleteer.master.supervision import Act, Companion, Job, Stage, care_for, watch_jobs
 
 __all__ = ["Companions"]
+
+
+_NEVER = CronSpec(0, 0, 29, 2, -1)
+"""For a command that no clock starts."""
 
 
 class Companions:
@@ -161,6 +165,10 @@ class Companions:
             one.enter(Stage.ELSEWHERE, time.monotonic())
         else:
             self._start(one)
+
+    def run(self, command: str) -> None:
+        """Run a command once, now (`touch-exec`)."""
+        self._run(CronCommand(_NEVER, command))
 
     def _run(self, command: CronCommand) -> None:
         if command.unique and any(job.command == command for job in self._jobs):

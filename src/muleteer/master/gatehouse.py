@@ -28,12 +28,10 @@ from muleteer.master.picture import Sights, take
 from muleteer.master.pidfiles import write_pidfiles
 from muleteer.master.summary import summary
 from muleteer.master.systemd import Supervisor
+from muleteer.master.touched import Touch
 from muleteer.wire.exposition import MEDIA_TYPE, expose
 
-__all__ = ["REOPEN_LOG", "ROTATE_LOG", "Gatehouse", "Outside", "Verbs"]
-
-REOPEN_LOG, ROTATE_LOG = -1, -2
-"""What the watcher raises for the files of `touch-logreopen` and `touch-logrotate`: no signals."""
+__all__ = ["Gatehouse", "Outside", "Verbs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +135,9 @@ class Gatehouse:
 
     def touched(self, number: int) -> None:
         """The watcher saw one of the server's own files change."""
-        if number == REOPEN_LOG:
+        if number == Touch.REOPEN_LOG:
             self.logs.reopen("touch-logreopen")
-        elif number == ROTATE_LOG:
+        elif number == Touch.ROTATE_LOG:
             self.logs.rotate("touch-logrotate", self._settings())
 
     def turn_log_and_show(self, why: str) -> None:

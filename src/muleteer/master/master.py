@@ -31,12 +31,13 @@ from muleteer.master.companions import Companions
 from muleteer.master.control import Command, UnixSignals
 from muleteer.master.cronstate import state_file
 from muleteer.master.deadlines import Deadlines
-from muleteer.master.gatehouse import REOPEN_LOG, ROTATE_LOG, Gatehouse, Outside, Verbs
+from muleteer.master.gatehouse import Gatehouse, Outside, Verbs
 from muleteer.master.generations import ForkZygote, Generations
 from muleteer.master.picture import Sights
 from muleteer.master.resting import Resting
 from muleteer.master.roster import ChildHandle, Mode, Phase, Roster, ZygotePhase
 from muleteer.master.router import Router, option_sources
+from muleteer.master.touched import Touch, command_of, own_files
 from muleteer.master.weights import Weights
 from muleteer.master.workforce import Workforce
 
@@ -306,7 +307,11 @@ class Master:
                     self.router.add(message)
                     self._tell_watcher()
                 case "raise" if message["signum"] < 0:
-                    self.gatehouse.touched(message["signum"])
+                    self._touched(message["signum"])
+                case "code":
+                    code = ((int(Touch.CODE), path) for path in message["paths"])
+                    self.router.monitors.update(dict.fromkeys(code))
+                    self._tell_watcher()
                 case "raise":
                     self.router.tick(message["signum"])
                 case "reload":
@@ -322,6 +327,21 @@ class Master:
         lives = row.pid == message["pid"] and row.state is not State.EMPTY
         return row if lives and self.roster.mode is Mode.RUNNING else None
 
+    def _touched(self, number: int) -> None:
+        """The watcher saw one of the server's own files change."""
+        kinds = {Touch.WORKERS: "worker", Touch.MULES: "mule", Touch.SPOOLERS: "spooler"}
+        command = command_of(self.generations.settings, number)
+        if command is not None:
+            self.companions.run(command)
+        elif number in (Touch.RELOAD, Touch.CODE):
+            self._reload("py-autoreload" if number == Touch.CODE else "touch-reload")
+        elif number in kinds:
+            kind = kinds[Touch(number)]
+            journal.respawning(kind, f"touch-{kind}s-reload")
+            self.roster.outdated[kind] = time.monotonic()
+        else:
+            self.gatehouse.touched(number)
+
     # -- hearing: the zygotes ------------------------------------------------------------
 
     def _publish(self, declared: list[dict[str, Any]], zone: str | None) -> None:
@@ -333,7 +353,7 @@ class Master:
         for message in signals:
             self.shared.switchboard.targets.set(message["signum"], message["target"])
         self.router.replace(sources)
-        self.router.monitors.update(dict.fromkeys(_own_files(self.generations.settings)))
+        self.router.monitors.update(dict.fromkeys(own_files(self.generations.settings)))
         self.workforce.follow(self.generations.settings)
         self.resting.follow(self.generations.settings)
         if self.roster.generation > 1:
@@ -445,14 +465,6 @@ def _follow_zone(zone: str | None) -> None:
     if zone is not None and os.environ.get("TZ") != zone:
         os.environ["TZ"] = zone
         time.tzset()
-
-
-def _own_files(settings: Settings) -> list[tuple[int, str]]:
-    """The files that are watched for the server itself."""
-    return [
-        *((REOPEN_LOG, os.path.abspath(path)) for path in settings.touch_logreopen),
-        *((ROTATE_LOG, os.path.abspath(path)) for path in settings.touch_logrotate),
-    ]
 
 
 def _in_words(source: dict[str, Any]) -> str:

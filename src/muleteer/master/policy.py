@@ -201,8 +201,7 @@ def decide(
     _hurry(roster, decision)
     for seat in roster.plan:
         _fill(roster, seat, now, decision)
-    if lifetimes is not None:
-        _end_lives(roster, now, lifetimes, decision)
+    _end_lives(roster, now, lifetimes or Lifetimes(), decision)
     _dismiss_old(roster, decision)
     if not decision.actions and roster.announced != roster.generation and _complete(roster):
         decision.actions.append(Announce())
@@ -332,14 +331,23 @@ def _end_lives(roster: Roster, now: float, lifetimes: Lifetimes, decision: Decis
     if decision.actions or any(c.phase in (Phase.ASKED, Phase.FORKED) for c in roster.children):
         return
     for child in roster.children:
-        lifetime = lifetimes.of(child.seat)
+        ends = _end_of_life(roster, child, lifetimes)
         alone = len(list(roster.at(child.seat))) == 1  # else its predecessor still works
-        if not lifetime or child.phase is not Phase.READY or not alone:
+        if ends is None or child.phase is not Phase.READY or not alone:
             continue
-        if now >= child.born + lifetime:
+        if now >= ends:
             decision.actions.append(Retire(child, unhurried=True))
             return
-        decision.later(child.born + lifetime)
+        decision.later(ends)
+
+
+def _end_of_life(roster: Roster, child: ChildHandle, lifetimes: Lifetimes) -> float | None:
+    """When a child is to be replaced: at its age, or because all of its kind are to be."""
+    lifetime = lifetimes.of(child.seat)
+    outdated = roster.outdated.get(child.seat.kind, 0.0)
+    if child.born < outdated:
+        return outdated
+    return child.born + lifetime if lifetime else None
 
 
 def _fill(roster: Roster, seat: Seat, now: float, decision: Decision) -> None:

@@ -209,6 +209,8 @@ class Roster:
     zygote_history: SeatHistory = field(default_factory=SeatHistory)
     reload_wanted: bool = False
     reloads: Reloads = field(default_factory=Reloads)
+    outdated: dict[str, float] = field(default_factory=dict)
+    """By kind: children born before then are to be replaced, with the code that is loaded."""
     programs: int = 0
     """How many programs beside the server still run that a stop waits for."""
     announced: int = 0

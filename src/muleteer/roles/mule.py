@@ -97,7 +97,7 @@ class Mule(Role):
                 self.run_hook("mule message hook", partial(self._hand_over, take, message))
         finally:
             self.runtime.end()
-        self.recycle_if_due()
+        self.after_work()
 
     def _hand_over(self, take: Callable[[bytes], object], message: bytes) -> None:
         with self.runtime.around():

@@ -30,6 +30,7 @@ from muleteer.errors import ExitCode, LockTimeout, Postponed, Retire
 from muleteer.ipc.channels import SignalPipe
 from muleteer.ipc.loop import Loop
 from muleteer.ipc.scoreboard import Row, Seat
+from muleteer.roles.code import CodeReporter
 from muleteer.roles.postponed import PostponedSignals
 from muleteer.roles.recycling import Recycling, limits_of
 from muleteer.runtime import Runtime
@@ -63,6 +64,7 @@ class Role:
         self.leaving = False
         self._asked_to_leave = False
         self._recycling: Recycling | None = None
+        self._code: CodeReporter | None = None
         self._leaves_for_successor = False
         self.on_its_own = False
         self._undisturbed: list[int] = []
@@ -107,6 +109,7 @@ class Role:
         journal.identify(f"{self.seat.kind} {self.seat.id}")
         limits = limits_of(self.settings, self.seat)
         self._recycling = Recycling(limits) if limits else None
+        self._code = CodeReporter(self.runtime) if self.settings.py_autoreload else None
         self._hear_unix_signals()
         self.loop.watch(self.switchboard.lifeline.read_fd, self._master_died)
         try:
@@ -129,6 +132,8 @@ class Role:
             self.runtime.tell_master("ready", row=self.row.index)
         self._run_post_fork_hook()
         self.ready()
+        if self._code is not None and self.runs_app:
+            self._code.report()
         if not self.ready_before_hooks:
             self.runtime.tell_master("ready", row=self.row.index)
 
@@ -143,6 +148,12 @@ class Role:
     def work_done(self) -> int:
         """How many pieces of work this child has done: tasks or messages."""
         return self.row.tasks
+
+    def after_work(self) -> None:
+        """Between two pieces of work: tell of new code, leave if enough is done."""
+        if self._code is not None:
+            self._code.report()
+        self.recycle_if_due()
 
     def recycle_if_due(self) -> None:
         """Between two pieces of work: leave if enough is done. Any thread may ask."""
@@ -284,14 +295,14 @@ class Role:
             journal.signal_failed(signum)
         finally:
             self.runtime.end()
-        self.recycle_if_due()
+        self.after_work()
 
     def wait(self, fds: Sequence[int], timeout_s: float | None) -> list[int]:
         """Wait inside a call of the application (`mule_get_msg`, `signal_wait`).
 
         Raises `Retire` when we were asked to leave: between two messages is where a mule may go.
         """
-        self.recycle_if_due()
+        self.after_work()
         poll = select.poll()
         ours = self.leave_fds
         for fd in (*fds, *ours):

@@ -287,7 +287,7 @@ class Spooler(Role):
         self._end(task, run, wishes, began)
         if leaving is not None:
             raise leaving
-        self.recycle_if_due()
+        self.after_work()
 
     def _limit(self, wishes: Mapping[str, Any]) -> float | None:
         """Seconds the task may take: its function's own word before the option's."""

@@ -166,8 +166,8 @@ class Worker(Role):
         return self.row.requests
 
     def _after_request(self) -> None:
-        if self._recycling is not None:
-            self.recycle_if_due()
+        if self._recycling is not None or self._code is not None:
+            self.after_work()
         hook = self.registry.hooks.get("after_req_hook")
         if hook is not None:
             self.run_hook("after_req_hook", hook)

@@ -25,6 +25,7 @@ from muleteer.ipc.channels import Endpoint
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.sockets import Listener
 from muleteer.ipc.title import name_process
+from muleteer.roles.code import CodeReporter, files_in
 from muleteer.roles.gateway import Gateway
 from muleteer.roles.mule import Mule
 from muleteer.roles.role import Role
@@ -117,9 +118,11 @@ class Zygote:
             ]
             end_loading(self.runtime)
         except (MuleteerError, SystemExit) as error:
+            self._tell_of_code()
             return self._failed(reason(error))
         except Exception as error:  # noqa: BLE001 - the application's own code, whatever it raises
             print_app_traceback(error)
+            self._tell_of_code(*files_in(error))
             return self._failed(f"{loader.describe(self.settings)}: {reason(error)}")
         seconds = time.monotonic() - started
         journal.app_loaded(self.runtime.generation, seconds, loader.describe(self.settings))
@@ -145,6 +148,11 @@ class Zygote:
         if settings.need_app or (self.listeners and not imported):
             raise AppNotLoaded("no application is named; set `module` or `wsgi-file`")
         return loader.no_application
+
+    def _tell_of_code(self, *files: str) -> None:
+        """With `py-autoreload`: what did not load is watched, so that its repair is noticed."""
+        if self.settings.py_autoreload:
+            CodeReporter(self.runtime).report(*files)
 
     def _failed(self, why: str) -> bool:
         self._tell("failed", why=why)

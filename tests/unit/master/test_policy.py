@@ -495,6 +495,24 @@ def test_workers_that_are_old_enough_are_replaced_one_at_a_time() -> None:
     assert world.settle() == born + 2000
 
 
+def test_all_of_a_kind_may_be_replaced_at_once_one_after_the_other() -> None:
+    """`touch-workers-reload`: those born before, each once, and nobody else."""
+    world = World().served()
+    spooler = next(world.roster.at(Seat("spooler", 1)))
+    old = [c for c in world.roster.children if c is not spooler]
+    world.roster.outdated["worker"] = world.now
+    for _ in range(4):
+        world.settle()
+        assert sum(c.phase is Phase.READY for c in world.roster.children) >= 2
+        world.now += 1
+        world.fork_and_speak()
+        world.bury_leaving()
+    assert spooler in world.roster.children
+    assert not set(map(id, old)) & set(map(id, world.roster.children))
+    assert seats(world.roster.children) == ["spooler 1", "worker 1", "worker 2"]
+    assert world.settle() is None
+
+
 def test_each_next_worker_lives_longer_by_the_delta() -> None:
     """The lifetime of worker 3 is the option and twice its delta; no option, no lifetime."""
     lifetimes = policy.Lifetimes(worker=100, worker_delta=7, spooler=5)
