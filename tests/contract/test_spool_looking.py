@@ -13,7 +13,7 @@ from muleteer.errors import SpoolError, StoreUnavailable
 from muleteer.spool import State, cancel, status
 from muleteer.spool.directory import DirectoryStore
 from muleteer.spool.filelock import try_lock
-from muleteer.spool.looking import Found, content_of, find, status_of, walk
+from muleteer.spool.looking import Found, content_of, count, find, status_of, walk
 from muleteer.spool.results import DONE
 from muleteer.spool.steering import Change, move, remove, retry
 from muleteer.spool.store import Outcome, Task
@@ -364,3 +364,29 @@ def test_move_refuses_what_it_cannot_do(store: DirectoryStore, other: DirectoryS
     claimed(store)
     assert move(found(path), other.path) is Change.RUNNING
     assert os.listdir(other.path) == []
+
+
+# -- counting -----------------------------------------------------------------------------
+
+
+def test_counting_reads_names_alone(store: DirectoryStore) -> None:
+    """Waiting, delayed, running and prioritized tasks are there; dead ones, and no others."""
+    home = store.path
+    assert count(home) == (0, 0)
+    store.put({b"n": b"1"})
+    store.put({b"n": b"2"}, at=FUTURE)
+    store.put({b"n": b"3"}, priority=b"5")
+    assert count(home) == (3, 0)
+    running = store.claim(FUTURE - 10)
+    assert running is not None
+    assert count(home) == (3, 0)
+    store.bury(running, "on purpose")  # its reason lies beside it, and is no task
+    assert count(home) == (2, 1)
+    (Path(os.fsdecode(home)) / "notes.txt").touch()
+    assert count(home) == (2, 1)
+
+
+def test_counting_where_nothing_is_says_so(tmp_path: Path) -> None:
+    """A directory that is gone is not an empty one."""
+    with pytest.raises(StoreUnavailable):
+        count(bytes(tmp_path / "nowhere"))

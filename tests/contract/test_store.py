@@ -62,21 +62,6 @@ def test_a_task_comes_back_as_it_was_put(store: Store) -> None:
     assert path.endswith(b"/" + task.name)
 
 
-def test_the_backlog_is_what_lies_there(store: Store) -> None:
-    """Waiting tasks and the running one; a dead one lies elsewhere."""
-    for n in (b"1", b"2", b"3"):
-        store.put({b"n": n})
-    running = store.claim(_later())
-    assert running is not None
-    assert store.backlog() == 3
-    store.settle(running, Outcome.OK)
-    assert store.backlog() == 2
-    dead = store.claim(_later())
-    assert dead is not None
-    store.bury(dead, "on purpose")
-    assert store.backlog() == 1
-
-
 def test_the_enqueue_time_is_kept(store: Store) -> None:
     """A task knows when it was put, also after a retry."""
     before = time.time()

@@ -70,12 +70,12 @@ def _waiting(mule: Values) -> str:
 
 
 def _spoolers(spoolers: Sequence[Values], now: float) -> Table:
-    heads = ["SPOOLER", *_CHILD, "TASKS", "AGAIN", "DEAD", "THERE", "DIRECTORY", "DOING"]
+    heads = ["SPOOLER", *_CHILD, "TASKS", "AGAIN", "DIED", "THERE", "DIRECTORY", "DOING"]
     rows: Rows = [
         (
             [
                 *(str(one["id"]), *_child(one, now), str(one["tasks"]), str(one["retries"])),
-                *(str(one["buried"]), str(one["backlog"]), os.path.basename(one["dir"])),
+                *(str(one["buried"]), _known(one["backlog"]), os.path.basename(one["dir"])),
                 _doing(one),
             ],
             _colour(one),
@@ -83,6 +83,10 @@ def _spoolers(spoolers: Sequence[Values], now: float) -> Table:
         for one in spoolers
     ]
     return heads, rows
+
+
+def _known(number: int | None) -> str:
+    return "-" if number is None else str(number)
 
 
 def _daemons(daemons: Sequence[Values]) -> Table:

@@ -1243,6 +1243,11 @@ class Settings:
     """For each field that was set: place and words, one for each value."""
 
     @property
+    def counts_spools(self) -> bool:
+        """Does anybody want to know how many tasks lie in the spool directories?"""
+        return bool(self.spooler and (self.stats or self.metrics))
+
+    @property
     def log_path(self) -> str | None:
         """The file that everything is logged to; None when it is stderr."""
         return self.logto2 or self.logto or self.daemonize or self.daemonize2

@@ -90,7 +90,6 @@ class _Cell(IntEnum):
     FAILURES = 16
     RETRIES = 17
     BURIED = 18
-    BACKLOG = 19
     DOING = 24  # text, up to the next cell
     HELD = 40  # signals that wait here for a lock, to the end of the head
     SIZE = 48
@@ -297,10 +296,6 @@ class Row:
         """Count a spooled task that was laid among the dead."""
         self._ints[_Cell.BURIED] += 1
 
-    def note_backlog(self, tasks: int) -> None:
-        """Write down how many tasks wait in our directory."""
-        self._ints[_Cell.BACKLOG] = tasks
-
     # -- anywhere --------------------------------------------------------------------
 
     @property
@@ -364,11 +359,6 @@ class Row:
         return int(self._ints[_Cell.BURIED])
 
     @property
-    def backlog(self) -> int:
-        """Tasks that waited in the spooler's directory when it looked last."""
-        return int(self._ints[_Cell.BACKLOG])
-
-    @property
     def running_since(self) -> float:
         """When the running task or handler began (monotonic); 0.0 when none runs."""
         return float(self._floats[_Cell.TASK_SINCE]) if self.running else 0.0
@@ -417,8 +407,9 @@ class Row:
 class Scoreboard:
     """The page itself; made once by the master, inherited by everyone."""
 
-    def __init__(self, rows: int, cores: int) -> None:
+    def __init__(self, rows: int, cores: int, spools: int = 0) -> None:
         self.cores = cores
+        self._spools = memoryview(mmap.mmap(-1, (spools + 1) * 16)).cast("q")
         self.row_size = _Cell.SIZE + cores * _CoreCell.SIZE
         cells = _Head.SIZE + rows * self.row_size
         self._page = mmap.mmap(-1, cells * 8)
@@ -495,6 +486,16 @@ class Scoreboard:
     def turn_log(self) -> None:
         """Have every process open the log anew; it is heard by those that are told or sit down."""
         self.ints[_Head.LOG_TURNS] += 1
+
+    def note_spool(self, place: int, queued: int, dead: int) -> None:
+        """Write down how many tasks lie in a spool directory; the watcher does."""
+        self._spools[2 * place + 1] = dead
+        self._spools[2 * place] = queued + 1
+
+    def spool(self, place: int) -> tuple[int, int] | None:
+        """(tasks that wait or run, dead ones) of a spool directory; None: nobody counted yet."""
+        queued = int(self._spools[2 * place])
+        return (queued - 1, int(self._spools[2 * place + 1])) if queued else None
 
     def is_handling(self, signum: int) -> bool:
         """Does a handler of that uWSGI signal run anywhere?"""

@@ -288,7 +288,7 @@ def _assemble(
     )
     switchboard = Switchboard(population, settings.spooler)
     seats = len(plan) + 1  # and the watcher's, should anything be watched
-    scoreboard = Scoreboard(rows=seats * CHILDREN_PER_SEAT, cores=settings.threads)
+    scoreboard = Scoreboard(seats * CHILDREN_PER_SEAT, settings.threads, len(settings.spooler))
     locks = LockTable(settings.locks)
 
     def fork_zygote(

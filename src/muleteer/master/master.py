@@ -365,7 +365,8 @@ class Master:
         """The workers and spoolers that are needed, all others, a watcher if there is any need."""
         ours = ("worker", "spooler")
         others = (seat for seat in self.shared.plan if seat.kind not in ours)
-        watchers = (_WATCHER_SEAT,) if self.router.monitors else ()
+        is_watched = self.router.monitors or self.generations.settings.counts_spools
+        watchers = (_WATCHER_SEAT,) if is_watched else ()
         self.roster.plan = (
             *self.workforce.seats,
             *others,

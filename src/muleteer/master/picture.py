@@ -181,6 +181,7 @@ class _Exposure:
     def _spooler(self, seat: Seat, directory: str) -> Values:
         row, account = self._row(seat), self.accounts[seat]
         child = self._child(seat, row)
+        counted = self.sights.scoreboard.spool(self.settings.spooler.index(directory))
         return {
             "dir": directory,
             **child,
@@ -190,7 +191,8 @@ class _Exposure:
             "running_time": account.task_microseconds,
             "retries": account.retries,
             "buried": account.buried,
-            "backlog": row.backlog if row else 0,
+            "backlog": counted[0] if counted else None,
+            "dead": counted[1] if counted else None,
         }
 
     def _mule(self, seat: Seat) -> Values:

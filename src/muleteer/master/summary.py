@@ -65,10 +65,16 @@ def _spooled(spoolers: Iterable[Picture]) -> list[str]:
         by_dir.setdefault(spooler["dir"], []).append(spooler)
     return [
         f"{directory}: {sum(s['tasks'] for s in some)} tasks run,"
-        f" {sum(s['retries'] for s in some)} to run again, {sum(s['buried'] for s in some)} dead,"
-        f" {max(s['backlog'] for s in some)} there"
+        f" {sum(s['retries'] for s in some)} to run again, {sum(s['buried'] for s in some)} died"
+        + _there(some[0])
         for directory, some in by_dir.items()
     ]
+
+
+def _there(spooler: Picture) -> str:
+    if spooler["backlog"] is None:
+        return ""
+    return f"; {spooler['backlog']} are there, and {spooler['dead']} dead ones"
 
 
 def _waiting(picture: Picture) -> list[str]:

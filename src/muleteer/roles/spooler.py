@@ -140,7 +140,6 @@ class Spooler(Role):
             self._is_home = False  # the directory may have been made anew
             self.loop.turn(self._frequency)
             return
-        self.row.note_backlog(self.store.backlog())
         if task is None:
             # inotify may have run out of watches; what came before we asked is looked for at once
             self.loop.turn(0.0 if self._asks_for_the_bell() else self._until_next())

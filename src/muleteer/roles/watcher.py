@@ -1,5 +1,8 @@
 """The watcher: it turns changes of files into signals, and runs none of the application's code.
 
+It also counts what lies in the spool directories, when the server is watched: that may wait for
+a disk, and the master may not.
+
 The master sends it the whole list of what to watch whenever that changes, and is told which
 signals to raise. The kernel's side of it is `watchfiles`.
 
@@ -19,16 +22,18 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from muleteer import journal
-from muleteer.errors import ExitCode
+from muleteer.errors import ExitCode, StoreUnavailable
 from muleteer.ipc.scoreboard import Row
 from muleteer.ipc.targets import WATCHER
 from muleteer.roles.role import Role
 from muleteer.runtime import Runtime
+from muleteer.spool.looking import count
 
 __all__ = ["Watcher", "directories", "look", "touched"]
 
@@ -41,6 +46,9 @@ Changes = set[tuple[Any, str]]
 DEBOUNCE_MS, STEP_MS = 400, 50
 LOOK_AGAIN_MS = 500
 RETRY_S = 5.0
+COUNT_EVERY_S = 2.0
+COUNT_SHARE = 20.0
+"""Counting a million tasks takes half a second, and then rests for ten."""
 
 
 class Watcher(Role):
@@ -62,6 +70,8 @@ class Watcher(Role):
     def start(self) -> None:
         """Listen to the master, and watch in a thread."""
         self.loop.watch(self._mailbox.fileno(), self._hear)
+        if self.settings.counts_spools:
+            self.loop.call_soon(self._count)
         threading.Thread(target=self._watch_or_die, name="muleteer watcher", daemon=True).start()
 
     def _hear(self, _events: int) -> None:
@@ -69,6 +79,20 @@ class Watcher(Role):
         if message is not None:
             self._monitors = tuple((signum, path) for signum, path in json.loads(message))
             self._news.set()
+
+    def _count(self) -> None:
+        """Count the tasks of the spool directories, for whoever watches the server.
+
+        Here it may take as long as the disk does; the master must not wait for one.
+        """
+        began = time.monotonic()
+        for place, directory in enumerate(self.settings.spooler):
+            try:
+                self.runtime.scoreboard.note_spool(place, *count(os.fsencode(directory)))
+            except StoreUnavailable:
+                pass  # its spooler says so; the last numbers stay
+        now = time.monotonic()
+        self.loop.call_at(now + max(COUNT_EVERY_S, COUNT_SHARE * (now - began)), self._count)
 
     # -- the thread --------------------------------------------------------------------------
 

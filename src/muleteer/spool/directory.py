@@ -251,9 +251,6 @@ class DirectoryStore:
 
     # -- looking, from any process -------------------------------------------------------
 
-    def backlog(self) -> int:
-        return len(self._survey.index)
-
     def jobs(self) -> list[bytes]:
         """See Store; lists the directory each time."""
         return [self.path + b"/" + name for name in self._survey.tasks()]

@@ -185,6 +185,31 @@ def walk(home: bytes, states: Iterable[State] = QUEUED) -> Iterator[Found]:
             yield from _walk_folder(home, place, [])
 
 
+def count(home: bytes) -> tuple[int, int]:
+    """How many tasks lie in the queue, whatever they wait for, and how many among the dead.
+
+    Reads names alone. StoreUnavailable when the directory cannot be read.
+    """
+    priorities: list[bytes] = []
+    queued = _count_folder(home, b"", priorities)
+    queued += sum(_count_folder(home, folder, []) for folder in priorities)
+    return queued, _count_folder(home, DEAD, [])
+
+
+def _count_folder(home: bytes, folder: bytes, priorities: list[bytes]) -> int:
+    try:
+        with os.scandir(_joined(home, folder)) as entries:
+            found = [entry.name for entry in entries]
+    except FileNotFoundError as error:
+        if not folder:
+            raise unavailable(home, "count tasks", error) from error
+        return 0
+    except OSError as error:
+        raise unavailable(home, "count tasks", error) from error
+    priorities += [name for name in found if not folder and name.isdigit()]
+    return sum(name.startswith(names.PREFIX) and not name.endswith(REASON) for name in found)
+
+
 def _walk_queue(home: bytes) -> Iterator[Found]:
     priorities: list[bytes] = []
     yield from _walk_folder(home, b"", priorities)

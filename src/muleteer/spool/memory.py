@@ -114,9 +114,6 @@ class MemoryStore:
     def rescan(self) -> None:
         pass  # whatever arrives, arrives through `put`
 
-    def backlog(self) -> int:
-        return len(self._entries)
-
     def jobs(self) -> list[bytes]:
         return sorted(self._entries, key=lambda path: self._entries[path].rank)
 

@@ -231,9 +231,6 @@ class Store(Protocol):
     def rescan(self) -> None:
         """Look for tasks that others put here. Idempotent; never blocks."""
 
-    def backlog(self) -> int:
-        """How many tasks lie here, as far as this consumer knows; costs nothing."""
-
     def jobs(self) -> list[bytes]:
         """The paths of all tasks that are not dead, in the order in which they would run."""
 

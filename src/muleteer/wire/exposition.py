@@ -62,7 +62,8 @@ TASKS = _counter("spooler_tasks", "Runs of spooled tasks, by directory.")
 TASK_SECONDS = _counter("spooler_task_seconds", "Time spent in spooled tasks, by directory.")
 RETRIES = _counter("spooler_retries", "Runs after which a task runs again, by directory.")
 DEAD = _counter("spooler_dead", "Tasks laid among the dead, by directory.")
-BACKLOG = _gauge("spooler_backlog", "Tasks that lie in a directory, as its spooler saw it last.")
+BACKLOG = _gauge("spooler_backlog", "Tasks that lie in a directory and wait or run.")
+GRAVES = _gauge("spooler_dead_tasks", "Dead tasks that lie in a directory.")
 NEXT_RUN = _gauge("clock_next_run_timestamp_seconds", "When a timer or cron job fires next.")
 LAST_RUN = _gauge("clock_last_run_timestamp_seconds", "When it fired last; 0 for never.")
 
@@ -179,9 +180,9 @@ def _spoolers(spoolers: Iterable[Picture]) -> Iterator[str]:
         TASK_SECONDS,
         [({"dir": d}, sum(s["running_time"] for s in some) / 1e6) for d, some in by_dir.items()],
     )
-    yield _family(
-        BACKLOG, [({"dir": d}, max(s["backlog"] for s in some)) for d, some in by_dir.items()]
-    )
+    counted = {d: some[0] for d, some in by_dir.items() if some[0]["backlog"] is not None}
+    yield _family(BACKLOG, [({"dir": d}, one["backlog"]) for d, one in counted.items()])
+    yield _family(GRAVES, [({"dir": d}, one["dead"]) for d, one in counted.items()])
 
 
 def _clock(shots: Iterable[Picture]) -> Iterator[str]:

@@ -60,7 +60,7 @@ def test_each_kind_says_what_it_did() -> None:
     (worker,), (mule,), (spooler,) = rows_of(0), rows_of(1), rows_of(2)
     assert (worker["REQUESTS"], worker["AVERAGE"], worker["RAISED"]) == ("10", "1.5 ms", "6")
     assert (mule["MESSAGES"], mule["RAISED"], mule["WAITING"]) == ("8", "5", "70 B, 2 signals")
-    assert (spooler["TASKS"], spooler["AGAIN"], spooler["DEAD"]) == ("9", "2", "1")
+    assert (spooler["TASKS"], spooler["AGAIN"], spooler["DIED"]) == ("9", "2", "1")
     assert (spooler["THERE"], spooler["DIRECTORY"]) == ("7", "spool")
 
 

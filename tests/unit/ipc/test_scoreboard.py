@@ -206,3 +206,12 @@ def test_a_row_counts_what_became_of_its_tasks() -> None:
     assert (row.tasks, row.failures, row.retries, row.buried) == (1, 1, 1, 1)
     assert row.task_microseconds >= 0
     assert row.running_since == 0.0
+
+
+def test_a_spool_directory_is_counted_or_not_known() -> None:
+    """Zero tasks is a count; before the first one there is none."""
+    rows = Scoreboard(rows=1, cores=1, spools=2)
+    assert rows.spool(0) is None
+    rows.note_spool(0, 0, 0)
+    rows.note_spool(1, 5, 2)
+    assert (rows.spool(0), rows.spool(1)) == ((0, 0), (5, 2))

@@ -9,6 +9,8 @@ from muleteer.master.summary import summary
 
 CHILD = {"pid": 9, "status": "idle", "harakiri_count": 0, "respawn_count": 1}
 
+SPOOLED = {"dir": "/s", "tasks": 5, "retries": 2, "buried": 1, "backlog": 9, "dead": 4}
+
 
 def picture(**changes: Any) -> dict[str, Any]:
     ours = {
@@ -35,7 +37,7 @@ def test_troubles_are_told() -> None:
     """Failed reloads, deaths, queues that fill, tasks that died."""
     whole = picture(
         workers=[{**CHILD, "status": "busy", "respawn_count": 4, "harakiri_count": 2}, CHILD],
-        spoolers=[{**CHILD, "dir": "/s", "tasks": 5, "retries": 2, "buried": 1, "backlog": 9}],
+        spoolers=[{**CHILD, **SPOOLED}],
         listen_queue=3,
     )
     whole["muleteer"]["reloads"] = {
@@ -49,7 +51,7 @@ def test_troubles_are_told() -> None:
         "1 reloads and 1 failed ones, the last at ",
         ": no module",
         "2 workers, 1 busy; 3 respawned, 2 killed at a deadline",
-        "/s: 5 tasks run, 2 to run again, 1 dead, 9 there",
+        "/s: 5 tasks run, 2 to run again, 1 died; 9 are there, and 4 dead ones",
         "4 signals wait for worker",
         "70 bytes of messages wait for mule1",
         "3 clients wait to be accepted",

@@ -39,7 +39,7 @@ def picture(**changes: Any) -> dict[str, Any]:
         "clock": [SHOT],
         "children": {"watcher 1": CHILD},
     }
-    spooler = {**CHILD, "dir": "/s", "tasks": 4, "retries": 2, "buried": 1, "backlog": 9}
+    spooler = {**CHILD, "dir": "/s", "tasks": 4, "retries": 2, "buried": 1, "backlog": 9, "dead": 2}
     return {
         "version": "1.2",
         "sockets": [{"name": "127.0.0.1:80", "queue": 2}, {"name": "/a.sock", "queue": 0}],
@@ -51,7 +51,7 @@ def picture(**changes: Any) -> dict[str, Any]:
         "mules": [{**CHILD, "messages": 12}],
         "spoolers": [
             {**spooler, "running_time": 1_500_000},
-            {**spooler, "id": 2, "running_time": 500_000, "backlog": 8},
+            {**spooler, "id": 2, "running_time": 500_000},
         ],
         "muleteer": ours | changes,
     }
@@ -100,6 +100,16 @@ def test_spoolers_of_one_directory_are_one() -> None:
     assert value(page, "spooler_tasks_total", dir="/s") == 8
     assert value(page, "spooler_task_seconds_total", dir="/s") == 2.0
     assert value(page, "spooler_backlog", dir="/s") == 9
+    assert value(page, "spooler_dead_tasks", dir="/s") == 2
+
+
+def test_what_nobody_counted_yet_is_no_zero() -> None:
+    """A server that has just begun has no backlog to tell."""
+    whole = picture()
+    whole["spoolers"] = [{**one, "backlog": None, "dead": None} for one in whole["spoolers"]]
+    page = expose(whole)
+    assert b"spooler_backlog" not in page
+    assert value(page, "spooler_tasks_total", dir="/s") == 8
 
 
 def test_children_are_counted_by_what_they_do() -> None:
