@@ -10,7 +10,7 @@ import signal as unix_signals
 import sys
 from collections.abc import Sequence
 
-from muleteer.cli import errands, spool, watching
+from muleteer.cli import errands, reloading, spool, watching
 from muleteer.config.reference import shown
 from muleteer.config.sources import InfoRequested, load
 from muleteer.errors import ConfigError
@@ -40,6 +40,8 @@ def _command(arguments: list[str]) -> int:
         return spool.main(arguments[1:])
     if arguments[:1] and arguments[0] in watching.COMMANDS:
         return watching.main(arguments)
+    if arguments[:1] == ["reload"]:
+        return reloading.main(arguments[1:])
     errand = errands.find(arguments)
     return _server(arguments) if errand is None else errands.run(errand)
 

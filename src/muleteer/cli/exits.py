@@ -5,9 +5,11 @@ Runs in: the shell's process.
 
 from __future__ import annotations
 
+import argparse
 from enum import IntEnum
+from typing import NoReturn
 
-__all__ = ["Exit", "Misused"]
+__all__ = ["Exit", "Misused", "Parser"]
 
 
 class Exit(IntEnum):
@@ -26,3 +28,10 @@ class Exit(IntEnum):
 
 class Misused(Exception):
     """The words of the command are wrong."""
+
+
+class Parser(argparse.ArgumentParser):
+    """One that raises instead of leaving: exit codes are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Misused(f"{message}; see `{self.prog} --help`")

@@ -10,10 +10,9 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from typing import NoReturn
 
 from muleteer.cli.asking import address_of, ask
-from muleteer.cli.exits import Exit, Misused
+from muleteer.cli.exits import Exit, Misused, Parser
 from muleteer.cli.screen import Screen
 from muleteer.cli.top import Top
 from muleteer.cli.views import clock_table, tables
@@ -42,15 +41,8 @@ def main(arguments: Sequence[str], screen: Screen | None = None) -> int:
         return Exit.FAILED
 
 
-class _Parser(argparse.ArgumentParser):
-    """One that raises instead of leaving: exit codes are ours."""
-
-    def error(self, message: str) -> NoReturn:
-        raise Misused(f"{message}; see `{self.prog} --help`")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="muleteer", description="What a running server does.")
+def _parser() -> Parser:
+    parser = Parser(prog="muleteer", description="What a running server does.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     status = commands.add_parser("status", help="what it is about, and tables of who does what")
     status.add_argument("where", metavar="WHERE", help=_WHERE)

@@ -28,6 +28,7 @@ usage: muleteer app.ini
        muleteer signal ADDRESS NUMBER         raise a signal there
        muleteer rpc ADDRESS FUNCTION ARG ...  call a function, print its result
        muleteer status | top SERVER           who does what, once or live
+       muleteer reload SERVER                 load the new code; 1 if it fails
        muleteer cron ls SERVER                cron jobs, next and last runs
        muleteer spool COMMAND DIRECTORY ...   see and steer spooled tasks
 
