@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from muleteer.config.options import Settings
-from muleteer.errors import BadTask, ChannelFull
+from muleteer.errors import BadTask, ChannelFull, StoreUnavailable
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.locks import LockTable
 from muleteer.ipc.logfile import LogFile
@@ -237,7 +237,11 @@ class Runtime:
         Returns the task's path. SpoolError when nothing was kept. Blocks as long as the disk does.
         """
         directory = self._directory(task_vars.get(b"spooler"))
-        path = self.stores[directory].put(task_vars, body)
+        try:
+            path = self.stores[directory].put(task_vars, body)
+        except StoreUnavailable:
+            self.ring_spooler(directory)  # it may not know yet, and then waits for the directory
+            raise
         if self.scoreboard.spoolers_need_bell:
             self.ring_spooler(directory)
         return path

@@ -479,6 +479,26 @@ def test_lost_word_means_a_listing(store: DirectoryStore, monkeypatch: pytest.Mo
     assert _drain(store) == [b"1"]
 
 
+def test_a_directory_that_was_away_is_heard_of_again(store: DirectoryStore, path: bytes) -> None:
+    """Its absence is not taken for a want of watches: the descriptor stays, and tells of it."""
+    assert store.claim(_later()) is None
+    fd = store.fileno()
+    assert fd is not None
+    for again in (lambda: os.rename(path + b".away", path), lambda: os.mkdir(path)):
+        os.rename(path, path + b".away")
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                store.claim(_later())
+        again()
+        assert store.claim(_later()) is None
+        assert store.fileno() == fd
+        while select.select([fd], [], [], 0)[0]:
+            store.rescan()
+        store.put({b"n": b"1"})
+        assert select.select([fd], [], [], 5)[0]
+        assert _drain(store) == [b"1"]
+
+
 def test_without_watches_times_are_compared(
     open_store: Callable[..., DirectoryStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,8 +136,7 @@ class Spooler(Role):
                 self.store.unpark(path)
             task = self.store.claim(time.time())
         except StoreUnavailable as error:
-            journal.store_unavailable(str(error), self._frequency)
-            self._is_home = False  # the directory may have been made anew
+            self._note_loss(error)
             self.loop.turn(self._frequency)
             return
         if task is None:
@@ -206,8 +205,13 @@ class Spooler(Role):
         try:
             self.store.rescan()
         except StoreUnavailable as error:
-            journal.store_unavailable(str(error), self._frequency)
-            self._is_home = False
+            self._note_loss(error)
+
+    def _note_loss(self, error: StoreUnavailable) -> None:
+        """The directory cannot be used; one that is made anew is told of by who puts into it."""
+        journal.store_unavailable(str(error), self._frequency)
+        self._is_home = False
+        self.runtime.scoreboard.spoolers_need_bell = True
 
     _scanned_at = 0.0
 

@@ -17,6 +17,7 @@ Rules
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from struct import Struct
 from typing import Final, NamedTuple
@@ -61,11 +62,17 @@ class Arrivals:
         self.fd = _open_inotify()
 
     def watch(self, folder: bytes, path: bytes) -> bool:
-        """Hear of what appears in the directory at `path` from now on; False when we cannot."""
+        """Hear of what appears in the directory at `path` from now on; False when we cannot.
+
+        FileNotFoundError when there is no such directory: that is no want of watches.
+        """
         if self.fd is None or _libc is None:
             return False
         descriptor = _libc.inotify_add_watch(self.fd, path, _WATCHED)
         if descriptor < 0:
+            number = ctypes.get_errno()
+            if number in (errno.ENOENT, errno.ENOTDIR):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             return False
         self._folders[descriptor] = folder
         return True
