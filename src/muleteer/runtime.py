@@ -8,6 +8,7 @@ Runs in: made in the zygote before the import; each child sets its seat after th
 
 from __future__ import annotations
 
+import math
 import os
 import signal as unix_signals
 import socket
@@ -95,6 +96,36 @@ class _UserDeadlines:
             row.set_user_deadline(min(self._by_thread.values(), default=0.0))
 
 
+class _Handlers:
+    """The signal handlers that several threads of a worker run at once.
+
+    The row has room for one: of those that run, the one whose time is over first.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[CoreRow, tuple[float, int, bytes]] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, row: Row, core: CoreRow, handler: tuple[float, int, bytes]) -> None:
+        """This thread begins one: its deadline, its signal, and what it is in words."""
+        with self._lock:
+            self._running[core] = handler
+            core.note_signal(handler[1])
+            row.start_task(*self._soonest())
+
+    def end(self, row: Row, core: CoreRow) -> None:
+        """It has ended, and is counted; the others run on."""
+        with self._lock:
+            self._running.pop(core, None)
+            core.note_signal(-1)
+            row.end_task()
+            if self._running:
+                row.start_task(*self._soonest())
+
+    def _soonest(self) -> tuple[float, int, bytes]:
+        return min(self._running.values(), key=lambda handler: handler[0] or math.inf)
+
+
 class Runtime:
     """What one process knows and may do."""
 
@@ -132,6 +163,7 @@ class Runtime:
         self.cores: dict[int, CoreRow] = {}
         """The cells of the threads that serve requests, by their idents."""
         self._user_deadlines = _UserDeadlines()
+        self._handlers = _Handlers()
         self.request_notes: dict[int, RequestNotes] = {}
         """What is said of the request a thread runs, by the thread's ident."""
 
@@ -211,15 +243,27 @@ class Runtime:
         """
         if self.row is not None:
             deadline = time.monotonic() + seconds if seconds else 0.0
-            self.row.start_task(deadline, signum, doing)
+            core = self._core_of_several()
+            if core is not None:
+                self._handlers.begin(self.row, core, (deadline, signum, doing))
+            else:
+                self.row.start_task(deadline, signum, doing)
             self._announce(deadline)
 
     def end(self) -> None:
         """Be idle again; a deadline the code set for itself ends, too."""
         if self.row is not None:
-            self.row.end_task()
+            core = self._core_of_several()
+            if core is not None:
+                self._handlers.end(self.row, core)
+            else:
+                self.row.end_task()
             if self._user_deadlines:
                 self._user_deadlines.set(self.row, 0.0)
+
+    def _core_of_several(self) -> CoreRow | None:
+        """This thread's cells where several threads serve; None in all other processes."""
+        return self.cores.get(threading.get_ident()) if len(self.cores) > 1 else None
 
     def _announce(self, deadline: float) -> None:
         """Ring the master if it would sleep past a deadline."""

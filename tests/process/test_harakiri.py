@@ -286,6 +286,16 @@ def tick(signum):
 """
 
 
+def test_a_handler_s_deadline_is_its_thread_s(start_server: StartServer) -> None:
+    """While one thread's handler is stuck another's begin and end: it is killed all the same."""
+    code = WHOSE + "\nuwsgi.register_signal(7, '', lambda signum: stuck_here())\n"
+    code += "uwsgi.register_signal(8, '', lambda signum: note('quick'))\n"
+    yard = play(start_server, code, "threads = 3\nmules = 1\nharakiri = 1\n")
+    yard.ask("[uwsgi.signal(7), [uwsgi.signal(8) for _ in range(20)]] and None")
+    yard.wait_for(*["quick"] * 20)
+    yard.server.wait_for("HARAKIRI ON WORKER 1.*signal 7")
+
+
 def test_a_deadline_ends_with_its_request(start_server: StartServer) -> None:
     """What the request set for itself and did not call off kills nobody afterwards."""
     yard = play(start_server, WHOSE, "mules = 1\n")

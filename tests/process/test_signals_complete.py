@@ -273,6 +273,29 @@ def slow(signum):
     told(server, "begun", after=mark, times=2)
 
 
+def test_a_handler_is_skipped_beside_others_in_one_process(start_server: StartServer) -> None:
+    """With threads, too: what another thread begins and ends meanwhile hides nothing."""
+    code = (
+        CONTROL
+        + """
+@mstimer(50, overlap="skip")
+def slow(signum):
+    say("begun")
+    wait_for("go")
+
+@mstimer(50)
+def quick(signum):
+    say("quick")
+"""
+    )
+    server = start(start_server, code, "threads = 3\nmules = 2\n")
+    told(server, "begun")
+    told(server, "quick", after=server.log.here(), times=10)
+    assert len(server.log.find("<begun>")) == 1
+    (server.folder / "go").touch()
+    told(server, "begun", times=3)
+
+
 def test_an_rb_timer_ends_after_its_iterations(start_server: StartServer) -> None:
     """Three shots are three, however long one waits."""
     code = (

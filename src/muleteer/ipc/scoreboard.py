@@ -106,7 +106,8 @@ class _CoreCell(IntEnum):
     USER_SINCE = 7  # float: SINCE of the request that set it
     STATUSES = 8
     TIMES = STATUSES + _STATUS_CLASSES
-    SIZE = TIMES + len(LATENCIES) + 1
+    SIGNAL = TIMES + len(LATENCIES) + 1  # the one being handled, plus 1; of several threads
+    SIZE = SIGNAL + 1
 
 
 class CoreRow:
@@ -191,7 +192,16 @@ class CoreRow:
     @property
     def latencies(self) -> list[int]:
         """Requests by their time: one number for each of `LATENCIES`, and one for the slower."""
-        return self._ints[_CoreCell.TIMES :].tolist()
+        return self._ints[_CoreCell.TIMES : _CoreCell.SIGNAL].tolist()
+
+    def note_signal(self, signum: int) -> None:
+        """Write down which signal this thread handles, beside other threads; -1 for none."""
+        self._ints[_CoreCell.SIGNAL] = signum + 1
+
+    @property
+    def signal(self) -> int:
+        """What `note_signal` wrote down last."""
+        return int(self._ints[_CoreCell.SIGNAL]) - 1
 
 
 class Row:
@@ -499,7 +509,10 @@ class Scoreboard:
 
     def is_handling(self, signum: int) -> bool:
         """Does a handler of that uWSGI signal run anywhere?"""
-        return any(row.current_signal == signum for row in self.rows)
+        return any(
+            row.current_signal == signum or any(core.signal == signum for core in row.cores)
+            for row in self.rows
+        )
 
     def free_row(self) -> Row | None:
         """Find a row nobody owns; None when all are taken (children of older reloads linger)."""
