@@ -35,6 +35,9 @@ PROBES, PROBE_GAP_S = 50, 0.02
 PATIENCE_S = 35.0
 """How long to wait for tasks: uWSGI looks again after 30 s when a wake-up was lost."""
 FUTURE = 4_000_000_000.0
+NICENESS = 19
+"""Spoolers give way to everything else, uWSGI's and ours; the others and all producers do so here,
+too, so that a busy machine hits all alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +307,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure and print; 1 with one clear line when something needed is missing."""
     options = arguments()
+    os.nice(NICENESS)
     counts = [int(word) for word in options.flat.split(",") if word]
     try:
         names = harness.chosen(queues.NAMES, options.systems)
@@ -322,7 +326,8 @@ def main() -> int:
         measured = {"rounds": rounds, "flat": [asdict(row) for row in flat], "charts": charts}
         options.json.write_text(json.dumps(measured, indent=1) + "\n")
     print(
-        f"One process enqueues, one consumes, logs off; {options.rounds} interleaved rounds; spool "
+        "One process enqueues, one consumes, all of them at the spoolers' niceness, logs off; "
+        f"{options.rounds} interleaved rounds; spool "
         f"directories in {options.place}, Redis without persistence; {os.cpu_count()} processors, "
         f"Python {platform.python_version()}. Cells: median (least-most) of the ratios of each "
         "round, then the median figure. rq runs its SimpleWorker, which does not fork per job."

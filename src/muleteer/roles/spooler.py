@@ -279,7 +279,7 @@ class Spooler(Role):
         if not self._is_home:
             self._go_home()
         limit_s = self._limit(wishes)
-        self.runtime.begin(limit_s, doing=task.name)
+        self.runtime.begin(limit_s, doing=seen["spooler_task_name"])
         try:
             run = death(limit_s) if task.died else self._timed(hook, seen, task)
         except SystemExit as exit_of_the_task:
