@@ -625,6 +625,28 @@ def test_drafts_of_dead_writers_are_swept(
     assert not any(draft.exists() for draft in drafts)
 
 
+# -- several claimers ------------------------------------------------------------------
+
+
+def test_a_claimer_that_comes_too_late_wakes_nobody(
+    open_store: Callable[..., DirectoryStore], path: bytes
+) -> None:
+    """Its look at another's task is no news to those who watch, nor is the end of the task."""
+    first, second = open_store(), open_store()
+    for store in (first, second):
+        assert store.claim(_later()) is None
+    first.put({b"n": b"1"})
+    task = _claim(first)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    assert second.claim(_later()) is None, "it has heard of the task, and another has it"
+    fds = [store.fileno() for store in (first, second)]
+    assert select.select(fds, [], [], 0)[0] == []
+    first.settle(task, Outcome.OK)
+    assert second.claim(time.time() + 60) is None
+    assert select.select(fds, [], [], 0)[0] == []
+    assert len(os.listdir("/proc/self/fd")) < descriptors, "it lets go of what it had opened"
+
+
 # -- more tasks than an index holds ------------------------------------------------------
 
 

@@ -64,6 +64,7 @@ _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 
 _FIRST_PATIENCE_S: Final = 0.01
 _LAST_PATIENCE_S: Final = 5.0
+_MOST_REFUSED: Final = 100
 _HALF_WRITTEN_S: Final = 5.0
 
 
@@ -86,6 +87,10 @@ class DirectoryStore:
         self._sweeper = Sweeper(self.path)
         # the tasks it has claimed
         self._held: dict[bytes, int] = {}
+        # the files whose lock another has. They stay open until the next look at them: to close
+        # one that is still there would tell all who watch the directory that it was written to,
+        # and wake them; when its owner has ended it, nobody hears of the close
+        self._refused: dict[bytes, int] = {}
         self._ended: set[bytes] = set()
 
     # -- enqueue: any process, any thread ------------------------------------------------
@@ -247,6 +252,8 @@ class DirectoryStore:
             _, fd = self._held.popitem()
             unlock(fd)
             os.close(fd)
+        while self._refused:
+            os.close(self._refused.popitem()[1])
         self._survey.close()
 
     # -- looking, from any process -------------------------------------------------------
@@ -294,7 +301,9 @@ class DirectoryStore:
         """Open, lock and read one file; None, and the index knows when to look again."""
         path = self.path + b"/" + name
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            fd = self._refused.pop(name, -1)
+            if fd < 0:
+                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             if error.errno not in _NO_FILE:
                 raise
@@ -304,7 +313,7 @@ class DirectoryStore:
         try:
             task = self._lock_and_read(fd, name, path, now)
         finally:
-            if task is None:
+            if task is None and name not in self._refused:
                 os.close(fd)
         if task is not None:
             self._held[path] = fd
@@ -313,6 +322,8 @@ class DirectoryStore:
     def _lock_and_read(self, fd: int, name: bytes, path: bytes, now: float) -> Task | None:
         if not try_lock(fd):
             self._postpone(name, now)
+            if len(self._refused) < _MOST_REFUSED:
+                self._refused[name] = fd
             return None
         status = os.fstat(fd)
         if status.st_nlink == 0:  # done, or rewritten, between our open and our lock
