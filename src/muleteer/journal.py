@@ -155,6 +155,10 @@ def server_state(line: str) -> None:
     log.info("status: %s", line)
 
 
+def page_failed() -> None:
+    log.exception("the stats could not be put together; whoever asked got nothing")
+
+
 def fifo_unusable(path: str, why: str) -> None:
     log.error("the fifo %s cannot be used: %s", path, why)
 

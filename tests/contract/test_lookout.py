@@ -5,6 +5,7 @@ The loop is turned by hand, in one thread, as the master turns it.
 
 from __future__ import annotations
 
+import logging
 import selectors
 import socket
 from collections.abc import Iterator
@@ -206,3 +207,23 @@ def test_a_closed_lookout_sees_nobody(yard: Yard) -> None:
     assert not yard.selector.get_map()
     for listener in listeners:
         listener.sock.close()
+
+
+def test_a_page_that_fails_costs_its_reader_alone(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistake in the stats is logged; the master goes on, and so do the others."""
+    monkeypatch.setattr(logging.getLogger("muleteer"), "propagate", True)
+
+    def fail() -> tuple[str, bytes]:
+        raise ValueError("on purpose")
+
+    door = bind(str(yard.folder / "broken"), "broken", backlog=4)
+    yard.lookout.open(door, fail, speaks_http=True)
+    broken = yard.visit(door, b"GET / HTTP/1.1\r\n\r\n")
+    yard.turn(4)
+    assert all_of(broken).split()[1] == b"500"
+    assert "the stats could not be put together" in caplog.text
+    other = yard.visit(yard.raw)
+    yard.turn(3)
+    assert all_of(other) == yard.page

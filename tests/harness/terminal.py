@@ -1,4 +1,4 @@
-"""A program in a terminal of its own, as a person would see it.
+"""A program in a terminal of its own, as a person would see it: keys such as Ctrl-C are for it.
 
 Runs in: the test process.
 """
@@ -22,11 +22,6 @@ from tests.harness.waiting import TimedOut
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78MDEc])")
 
 
-def _take_terminal() -> None:
-    """In the program, before it begins: keys such as Ctrl-C are for it."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 class Terminal:
     """One program, and what it showed so far."""
 
@@ -39,8 +34,8 @@ class Terminal:
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         environ = {**os.environ, "TERM": "xterm", **(env or {})}
         self.process = subprocess.Popen(
-            list(command), stdin=inner, stdout=inner, stderr=inner, env=environ,
-            start_new_session=True, preexec_fn=_take_terminal,
+            ["setsid", "--ctty", *command],
+            stdin=inner, stdout=inner, stderr=inner, env=environ,
         )  # fmt: skip
         os.close(inner)
 

@@ -75,7 +75,7 @@ def test_a_letter_shows_the_server(server: Server) -> None:
     write(server, "s")
     server.wait_for(rf"status: pid {server.pid}, running, generation 1, since ")
     server.wait_for("status: 1 worker, 0 busy; 0 respawned, 0 killed at a deadline")
-    server.wait_for("status: 1 requests: 1 with 2xx")
+    server.wait_for("status: 1 request: 1 with 2xx")
 
 
 def test_a_letter_writes_the_pidfiles_again(server: Server) -> None:

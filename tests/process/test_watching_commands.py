@@ -67,7 +67,7 @@ def test_status_says_who_does_what(server: Server) -> None:
         assert done.returncode == 0, done.stderr
         assert f"pid {server.pid}, running, generation 1" in done.stdout
         assert "2 workers, 0 busy" in done.stdout
-        assert "1 requests: 1 with 2xx" in done.stdout
+        assert "1 request: 1 with 2xx" in done.stdout
         for pid in (*server.pids("worker"), *server.pids("mule"), *server.pids("spooler")):
             assert f" {pid} " in done.stdout
         assert "40 2 -1 -1 -1" in done.stdout
@@ -169,7 +169,7 @@ def test_top_is_live(server: Server) -> None:
             terminal.wait_for(r"2 workers, 1 busy")
             terminal.wait_for(r"a request for 0\.[1-9] s")
             (server.folder / "hold").unlink()
-        terminal.wait_for(r"1 requests: 1 with 2xx")
+        terminal.wait_for(r"1 request: 1 with 2xx")
         terminal.type("q")
         assert terminal.wait() == 0
         assert "\033[?1049h" in terminal.raw

@@ -197,6 +197,11 @@ def refuse_contradictions(settings: Settings) -> None:
             f"{settings.where('processes')}: no worker would answer on"
             f" {next(iter(addresses))}; write processes = 1, or remove the sockets"
         )
+    if settings.json_logs and settings.log_format:
+        raise Contradiction(
+            f"{settings.where('log_format')}: with {settings.where('json_logs')} the lines of"
+            " requests are JSON objects; remove one of them"
+        )
     if settings.module and settings.wsgi_file:
         raise Contradiction(
             f"{settings.where('wsgi_file')}: the app is already named by"

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from muleteer import journal
 from muleteer.ipc.sockets import Listener
 from muleteer.wire.plain import answer, is_whole, path_in
 
@@ -101,7 +102,7 @@ class Lookout:
                 listen = partial(self._listen, visitor)
                 self._selector.register(sock, selectors.EVENT_READ, listen)
             else:
-                visitor.answer = memoryview(page()[1])
+                visitor.answer = memoryview(_shown(page)[1])
                 self._selector.register(sock, selectors.EVENT_WRITE, partial(self._tell, visitor))
 
     def _listen(self, visitor: _Visitor) -> None:
@@ -128,8 +129,8 @@ class Lookout:
             return answer(405, "text/plain; charset=utf-8", b"only GET\n")
         if path.partition("?")[0] not in ("/", "/metrics", "/stats"):
             return answer(404, "text/plain; charset=utf-8", b"look at /\n")
-        kind, body = visitor.page()
-        return answer(200, kind, body, is_head=method == "HEAD")
+        kind, body = _shown(visitor.page)
+        return answer(200 if body else 500, kind, body, is_head=method == "HEAD")
 
     def _tell(self, visitor: _Visitor) -> None:
         """Send as much as fits; after the last byte it is the visitor's turn to go."""
@@ -175,3 +176,12 @@ class Lookout:
         del self._visitors[visitor]
         self._selector.unregister(visitor.sock)
         visitor.sock.close()
+
+
+def _shown(page: Page) -> tuple[str, bytes]:
+    """The page; empty when making it failed: a mistake of ours there must not end the server."""
+    try:
+        return page()
+    except Exception:  # noqa: BLE001 - whoever looks at a server must never be its end
+        journal.page_failed()
+        return "text/plain; charset=utf-8", b""

@@ -31,12 +31,11 @@ def summary(picture: Picture) -> list[str]:
 
 def _reloads(reloads: Picture) -> str:
     last = reloads["last_failure"]
+    done = _counted(reloads["done"], "reload")
     if not last:
-        return f", {reloads['done']} reloads" if reloads["done"] else ""
-    return (
-        f", {reloads['done']} reloads and {reloads['failed']} failed ones,"
-        f" the last at {_moment(last['at'])}: {last['why']}"
-    )
+        return f", {done}" if reloads["done"] else ""
+    when = _moment(last["at"])
+    return f", {done} and {reloads['failed']} failed, the last at {when}: {last['why']}"
 
 
 def _children(kind: str, children: Iterable[Picture]) -> list[str]:
@@ -48,7 +47,7 @@ def _children(kind: str, children: Iterable[Picture]) -> list[str]:
     killed = sum(child["harakiri_count"] for child in children)
     respawned = sum(max(0, child["respawn_count"] - 1) for child in children)
     return [
-        f"{there} {kind}{'s' * (there != 1)}, {busy} busy;"
+        f"{_counted(there, kind)}, {busy} busy;"
         f" {respawned} respawned, {killed} killed at a deadline"
     ]
 
@@ -56,7 +55,7 @@ def _children(kind: str, children: Iterable[Picture]) -> list[str]:
 def _requests(requests: Picture) -> str:
     classes = (f"{n} with {name}" for name, n in requests["statuses"].items() if n)
     told = ", ".join(classes)
-    return f"{requests['total']} requests{f': {told}' if told else ''}"
+    return f"{_counted(requests['total'], 'request')}{f': {told}' if told else ''}"
 
 
 def _spooled(spoolers: Iterable[Picture]) -> list[str]:
@@ -86,6 +85,10 @@ def _waiting(picture: Picture) -> list[str]:
     if picture["listen_queue"]:
         lines.append(f"{picture['listen_queue']} clients wait to be accepted")
     return lines
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _moment(unix_s: float) -> str:

@@ -301,7 +301,9 @@ class Engine:
         access, seconds = self.access, ended - started
         if access.is_always_wanted or access.wants(response, seconds):
             self._note(access.line(response, variables, counted, seconds))
-        access.notes.forget()
+        notes = access.notes
+        if notes.logvars or notes.is_wanted:
+            notes.forget()
         if self._after_request is not None:
             self._after_request()
         return response

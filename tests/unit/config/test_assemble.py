@@ -240,6 +240,16 @@ def test_nothing_to_do_is_an_error_with_an_example() -> None:
     ("text", "complaint"),
     [
         (
+            "socket = :1\njson-logs = true\nlog-format = X\n",
+            "app.ini:4: log-format = 'X': with app.ini:3: json-logs = 'true' the lines of requests"
+            " are JSON objects; remove one of them",
+        ),
+        (
+            "http-socket = :1\nstats = :1\n",
+            "app.ini:3: stats = ':1': the address is already taken by"
+            " app.ini:2: http-socket = ':1'; remove one",
+        ),
+        (
             "socket = :3031\nhttp-socket = :3031\n",
             "app.ini:2: socket = ':3031': the address is already taken by"
             " app.ini:3: http-socket = ':3031'; remove one",

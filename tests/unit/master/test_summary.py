@@ -48,7 +48,7 @@ def test_troubles_are_told() -> None:
     whole["muleteer"]["queues"] = {"signals": {"worker": 4}, "messages_bytes": {"mule1": 70}}
     text = "\n".join(summary(whole))
     for words in (
-        "1 reloads and 1 failed ones, the last at ",
+        "1 reload and 1 failed, the last at ",
         ": no module",
         "2 workers, 1 busy; 3 respawned, 2 killed at a deadline",
         "/s: 5 tasks run, 2 to run again, 1 died; 9 are there, and 4 dead ones",
