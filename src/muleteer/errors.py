@@ -206,6 +206,10 @@ class Drop(MuleteerError):
     spool_answer = "SPOOL_OK"
 
 
+class DeadlinePassed(MuleteerError, TimeoutError):
+    """This takes longer than its harakiri allows; what goes on in spite of it is killed."""
+
+
 class LockError(MuleteerError, ValueError):
     """There is no lock of that number; raise `locks = N` or use a smaller one."""
 

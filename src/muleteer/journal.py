@@ -305,6 +305,18 @@ def harakiri(seat: str, pid: int, what: str, late_s: float) -> None:
     )
 
 
+def deadline_passed(seat: str, pid: int, what: str, late_s: float, graceful_s: float) -> None:
+    log.error(
+        "harakiri of %s (pid: %d): %s is %.1f s over its deadline, an exception is raised in it;"
+        " killed in %g s",
+        seat,
+        pid,
+        what,
+        late_s,
+        graceful_s,
+    )
+
+
 def harakiri_done(seat: str, pid: int) -> None:
     log.error("%s (pid: %d) is killed (harakiri)", seat, pid)
 

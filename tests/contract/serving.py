@@ -56,6 +56,9 @@ class FakeCore:
     depth: int = 0
     counted: list[dict[str, Any]] = field(default_factory=list)
 
+    def say(self, doing: str) -> None:
+        """Nobody asks."""
+
     def enter(self, deadline: float) -> None:
         self.deadlines.append(deadline)
         self.depth += 1

@@ -329,3 +329,90 @@ def test_deadlines_may_be_nested(start_server: StartServer, call: str) -> None:
     with pytest.raises((OSError, AssertionError)):
         yard.ask(call, within=20)
     yard.server.wait_for("HARAKIRI ON WORKER 1.*set_user_harakiri")
+
+
+# -- an exception before the kill ------------------------------------------------------------
+
+GRACEFUL = """
+import time
+import uwsgi
+from muleteer import DeadlinePassed
+from uwsgidecorators import mulefunc, spool
+
+def work(how):
+    try:
+        while True:
+            time.sleep(0.01)
+    except DeadlinePassed:
+        print("tidied up", how, flush=True)
+        if how == "stubborn":
+            while True:
+                time.sleep(0.01)
+        raise
+
+@spool
+def task(arguments):
+    work("task")
+
+@mulefunc
+def message():
+    work("message")
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/task":
+        task.spool(a="b")
+    elif path == "/message":
+        message()
+    elif path != "/":
+        work(path[1:])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"ok"]
+"""
+GRACEFUL_INI = INI + "harakiri-graceful-timeout = 20\n"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_request_may_hear_of_its_deadline(start_server: StartServer, threads: int) -> None:
+    """An exception is raised in it, in whatever thread: it ends in a 500, and its worker lives."""
+    ini = GRACEFUL_INI + f"harakiri = 1\nthreads = {threads}\n"
+    server = start_server(ini=ini, files={"app.py": GRACEFUL, "spool/": ""})
+    before = server.pids("worker")
+    clients = [Client(server.http) for _ in range(threads)]
+    for client in clients:
+        client.send(b"GET /slow?a=b HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert {client.read_response().status for client in clients} == {500}
+    for client in clients:
+        client.close()
+    assert len(server.log.find("tidied up slow")) == threads
+    assert server.get("/").text == "ok"
+    assert server.pids("worker") == before
+    server.wait_for(r"harakiri of worker 1 \(pid: \d+\): GET /slow\?a=b \(1\.\d s old\)")
+
+
+def test_who_does_not_hear_is_killed(start_server: StartServer) -> None:
+    """After `harakiri-graceful-timeout`, with its stacks."""
+    ini = INI + "harakiri-graceful-timeout = 1\nharakiri = 1\n"
+    server = start_server(ini=ini, files={"app.py": GRACEFUL, "spool/": ""})
+    with Client(server.http) as client:
+        client.send(b"GET /stubborn HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.wait_for("tidied up stubborn")
+        server.wait_for(r"HARAKIRI ON WORKER 1 \(pid: \d+\): GET /stubborn \(2\.\d s old\)")
+        assert client.at_end()
+    assert server.get("/").text == "ok"
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"), [("task", "spooler-harakiri"), ("message", "mule-harakiri")]
+)
+def test_tasks_and_messages_may_hear_of_their_deadline(
+    start_server: StartServer, kind: str, option: str
+) -> None:
+    """The task has failed and counts, the message is logged; their processes live."""
+    ini = GRACEFUL_INI + f"{option} = 1\n"
+    server = start_server(ini=ini, files={"app.py": GRACEFUL, "spool/": ""})
+    before = server.pids("mule") | server.pids("spooler")
+    server.get(f"/{kind}")
+    server.wait_for(f"tidied up {kind}")
+    server.wait_for("DeadlinePassed")
+    assert server.pids("mule") | server.pids("spooler") == before

@@ -39,6 +39,7 @@ class Core:
     def __init__(self) -> None:
         self.said: list[Any] = []
 
+    def say(self, doing: str) -> None: ...
     def enter(self, deadline: float) -> None:
         self.said.append("enter")
 

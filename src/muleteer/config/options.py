@@ -210,6 +210,14 @@ class Settings:
         read=read_deadline,
         example="30",
     )
+    harakiri_graceful_timeout: float = option(
+        0.0,
+        "Seconds between an exception in what runs too long and the kill; 0: no exception.",
+        uwsgi="differs: muleteer.DeadlinePassed is raised in the request, the task or the message;"
+        " there its worker gets a Unix signal",
+        check=not_negative,
+        example="5",
+    )
     max_requests: int = option(
         0,
         "Requests after which a worker is replaced; 0 for never.",

@@ -107,23 +107,32 @@ class _CoreCell(IntEnum):
     STATUSES = 8
     TIMES = STATUSES + _STATUS_CLASSES
     SIGNAL = TIMES + len(LATENCIES) + 1  # the one being handled, plus 1; of several threads
-    SIZE = SIGNAL + 1
+    DOING = SIGNAL + 1  # text, to the end
+    SIZE = DOING + 16
 
 
 class CoreRow:
     """One thread's cells in its worker's row; only that thread writes them."""
 
-    __slots__ = ("_floats", "_ints")
+    __slots__ = ("_doing", "_floats", "_ints")
 
-    def __init__(self, ints: memoryview, floats: memoryview[float], offset: int) -> None:
+    def __init__(
+        self, ints: memoryview, floats: memoryview[float], text: memoryview, offset: int
+    ) -> None:
         self._ints = ints[offset : offset + _CoreCell.SIZE]
         self._floats = floats[offset : offset + _CoreCell.SIZE]
+        self._doing = text[(offset + _CoreCell.DOING) * 8 : (offset + _CoreCell.SIZE) * 8]
 
     def enter(self, deadline: float = 0.0) -> None:
         """Be busy from now on, until `deadline` (monotonic seconds; 0.0 for no deadline)."""
         cells = self._floats
         cells[0] = time.monotonic()
         cells[1] = deadline
+
+    def say(self, doing: str) -> None:
+        """Write down which request it is, for whoever asks what takes so long."""
+        room = len(self._doing)
+        self._doing[:] = doing[:room].encode("latin-1", "replace").ljust(room, b"\0")
 
     def leave(self) -> None:
         """Be idle again; the deadline is cleared."""
@@ -148,6 +157,11 @@ class CoreRow:
         self._floats[_CoreCell.USER_DEADLINE] = deadline
 
     @property
+    def doing(self) -> str:
+        """Which request it is, if it said so: `GET /slow`; '' when it did not."""
+        return bytes(self._doing).rstrip(b"\0").decode("latin-1")
+
+    @property
     def user_deadline(self) -> float:
         """The deadline of `set_user_harakiri`, 0.0 for none; another request's is none."""
         cells = self._floats
@@ -163,6 +177,11 @@ class CoreRow:
     def deadline(self) -> float:
         """When its process is to be killed (monotonic), 0.0 for never."""
         return float(self._floats[_CoreCell.DEADLINE])
+
+    def overdue(self, now: float) -> float:
+        """Return the deadline that its request is over, 0.0 when it is over none."""
+        late = (when for when in (self.deadline, self.user_deadline) if 0 < when <= now)
+        return min(late, default=0.0)
 
     @property
     def requests(self) -> int:
@@ -213,8 +232,9 @@ class Row:
         self._ints = board.ints[start : start + board.row_size]
         self._floats = board.floats[start : start + board.row_size]
         self._doing = board.bytes[(start + _Cell.DOING) * 8 : (start + _Cell.HELD) * 8]
+        text = board.bytes[start * 8 : (start + board.row_size) * 8]
         self.cores = tuple(
-            CoreRow(self._ints, self._floats, _Cell.SIZE + n * _CoreCell.SIZE)
+            CoreRow(self._ints, self._floats, text, _Cell.SIZE + n * _CoreCell.SIZE)
             for n in range(board.cores)
         )
 
@@ -251,9 +271,14 @@ class Row:
             yield "task", float(self._floats[_Cell.TASK_DEADLINE])
         for core in self.cores:
             if core.deadline:
-                yield "request", core.deadline
+                yield core.doing or "request", core.deadline
             if core.user_deadline:
                 yield "set_user_harakiri", core.user_deadline
+
+    def overdue(self, now: float) -> float:
+        """Return the deadline that a task, a message or a signal handler is over, 0.0 for none."""
+        cells = (self._floats[_Cell.TASK_DEADLINE], self._floats[_Cell.USER_DEADLINE])
+        return min((when for when in cells if 0 < when <= now), default=0.0)
 
     # -- in the child that owns it -------------------------------------------------
 

@@ -30,7 +30,7 @@ from muleteer.master.children import Children
 from muleteer.master.companions import Companions
 from muleteer.master.control import Command, UnixSignals
 from muleteer.master.cronstate import state_file
-from muleteer.master.deadlines import Deadlines
+from muleteer.master.deadlines import Deadlines, Step
 from muleteer.master.gatehouse import Gatehouse, Outside, Verbs
 from muleteer.master.generations import ForkZygote, Generations
 from muleteer.master.picture import Sights
@@ -405,18 +405,29 @@ class Master:
         return self.deadlines.next_check(limits, time.monotonic())
 
     def _check_deadlines(self) -> None:
-        for overdue in list(self.deadlines.overdue(self.roster.children, time.monotonic())):
+        now, graceful_s = time.monotonic(), self.generations.settings.harakiri_graceful_timeout
+        for overdue in list(self.deadlines.overdue(self.roster.children, now, graceful_s)):
             child, seat = overdue.child, str(overdue.child.seat)
-            if not overdue.kill:
-                journal.harakiri(seat, child.pid, self._doing(child, overdue.what), overdue.late_s)
-                self.children.send(child, unix_signals.SIGUSR2)
-            else:
-                journal.harakiri_done(seat, child.pid)
-                self.children.ledger.note_harakiri(child.seat)
-                self.children.end(child)
+            doing = self._doing(child, overdue.what, now)
+            match overdue.step:
+                case Step.RAISE:
+                    journal.deadline_passed(seat, child.pid, doing, overdue.late_s, graceful_s)
+                    self.children.send(child, unix_signals.SIGXCPU)
+                case Step.STACKS:
+                    journal.harakiri(seat, child.pid, doing, overdue.late_s)
+                    self.children.send(child, unix_signals.SIGUSR2)
+                case Step.KILL:
+                    journal.harakiri_done(seat, child.pid)
+                    self.children.ledger.note_harakiri(child.seat)
+                    self.children.end(child)
 
-    def _doing(self, child: ChildHandle, what: str) -> str:
-        return self.children.row(child).doing or what
+    def _doing(self, child: ChildHandle, what: str, now: float) -> str:
+        """What runs too long, and for how long it does."""
+        row = self.children.row(child)
+        since = [core.busy_since for core in row.cores if core.busy_since]
+        since += [row.running_since] if row.running_since else []
+        age = f" ({now - min(since):.1f} s old)" if since else ""
+        return f"{row.doing or what}{age}"
 
     # -- programs beside the server ------------------------------------------------------
 

@@ -14,19 +14,21 @@ Runs in: a child, after the fork.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import faulthandler
 import os
 import select
 import signal as unix_signals
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar
 
 from muleteer import journal
-from muleteer.errors import ExitCode, LockTimeout, Postponed, Retire
+from muleteer.errors import DeadlinePassed, ExitCode, LockTimeout, Postponed, Retire
 from muleteer.ipc.channels import SignalPipe
 from muleteer.ipc.loop import Loop
 from muleteer.ipc.scoreboard import Row, Seat
@@ -65,6 +67,8 @@ class Role:
         self._asked_to_leave = False
         self._recycling: Recycling | None = None
         self._code: CodeReporter | None = None
+        self._told_of: set[tuple[int, float]] = set()
+        """The threads and the deadlines that were told of by an exception."""
         self._leaves_for_successor = False
         self.on_its_own = False
         self._undisturbed: list[int] = []
@@ -191,7 +195,24 @@ class Role:
         unix_signals.signal(unix_signals.SIGCHLD, unix_signals.SIG_DFL)
         # written by the C handler itself: it works in a C call, an endless loop, a blocked read
         faulthandler.register(unix_signals.SIGUSR2, file=2, all_threads=True)
+        unix_signals.signal(unix_signals.SIGXCPU, self._raise_overdue)
         self.loop.watch(self._woken_fd, self._woken)
+
+    def _raise_overdue(self, _number: int, _frame: object) -> None:
+        """In a Unix signal handler: what runs too long hears of it by an exception, once."""
+        now, me = time.monotonic(), threading.get_ident()
+        late = [(me, self.row.overdue(now))]
+        late += [(self.thread_of(n), core.overdue(now)) for n, core in enumerate(self.row.cores)]
+        new = {(thread, when) for thread, when in late if when} - self._told_of
+        self._told_of = {(thread, when) for thread, when in late if when}
+        for thread in {thread for thread, _ in new} - {me}:
+            _raise_in(thread)
+        if me in {thread for thread, _ in new}:
+            raise DeadlinePassed
+
+    def thread_of(self, _lane: int) -> int:
+        """Which thread answers the requests of a lane."""
+        return threading.get_ident()
 
     def _turn_log(self, _number: int, _frame: object) -> None:
         """In a Unix signal handler: the log was moved away, and the master opened a new one."""
@@ -342,6 +363,13 @@ class Role:
         if hook is not None:
             self.run_hook("atexit", hook)
         atexit._run_exitfuncs()
+
+
+def _raise_in(thread: int) -> None:
+    """Raise DeadlinePassed in another thread, as soon as it runs Python code."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), ctypes.py_object(DeadlinePassed)
+    )
 
 
 def _exit_code(leaving: SystemExit) -> int:

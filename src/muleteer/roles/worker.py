@@ -155,6 +155,11 @@ class Worker(Role):
         """Every lane hears it, whichever thread reads the wake-up."""
         return (*super().leave_fds, self.retire_fd)
 
+    def thread_of(self, lane: int) -> int:
+        """The main thread has the first lane, the others have one each."""
+        thread = self._threads[lane - 1].ident if lane else threading.main_thread().ident
+        return thread or 0
+
     @property
     def harakiri(self) -> float | None:
         """Signal handlers in a worker are under the requests' deadline, as in uWSGI."""

@@ -62,6 +62,9 @@ class Core(Protocol):
     def enter(self, deadline: float) -> None:
         """Busy from now on; harakiri at `deadline` (monotonic), 0.0 for never."""
 
+    def say(self, doing: str) -> None:
+        """Which request it is, for the log of one that takes too long."""
+
     def leave(self) -> None:
         """Idle again."""
 
@@ -283,7 +286,11 @@ class Engine:
             counted = size_of_variables(variables, len(self._template))
         started = self.now()
         core = self._core
-        core.enter(started + self._harakiri if self._harakiri else 0.0)
+        if self._harakiri:
+            core.say(f"{request.method} {request.target}")
+            core.enter(started + self._harakiri)
+        else:
+            core.enter(0.0)
         try:
             response = respond(self._app, request, connection)
         finally:
