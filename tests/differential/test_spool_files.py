@@ -10,10 +10,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from tests.harness import Reference, eventually
+from tests.harness import Reference, Server, eventually
 
 from muleteer.spool.directory import DirectoryStore
-from muleteer.spool.store import Outcome, Task
+from muleteer.spool.slots import Slots
+from muleteer.spool.store import UNIQUE, Outcome, Result, Task
 from muleteer.wire.spoolfile import decode_task, encode_task
 
 StartReference = Callable[..., Reference]
@@ -288,3 +289,65 @@ def test_both_work_on_one_directory(
     assert their_names
     assert not our_names & their_names
     assert {os.path.basename(path) for path in paths} == our_names | their_names
+
+
+def test_our_folders_and_notes_are_nothing_to_uwsgi(
+    start_spooler: Callable[..., Reference], store: DirectoryStore, results: Path, spool: Path
+) -> None:
+    """Keys, slots, results and the dead: it runs the task beside them, and touches none of them."""
+    slots = Slots(bytes(spool))
+    slot = slots.take("f", 1)
+    assert slot is not None
+    for n in range(2):
+        store.put({b"n": b"%d" % n})
+    store.settle(_claim(store), Outcome.OK, result=Result(keep_until=4e9))
+    store.bury(_claim(store), "why")
+    path = store.put({b"a": b"b", UNIQUE: b"key"})
+    before = {file for file in spool.rglob("*") if bytes(file) != path}
+    start_spooler("spooler-ordered = true\n")
+    seen = eventually(lambda: _seen(results, path), within=15, what="uWSGI ran the task")
+    assert seen is not None
+    assert (seen[b"a"], seen[UNIQUE]) == (b"b", b"key")
+    eventually(lambda: store.jobs() == [], within=10)
+    assert set(spool.rglob("*")) == before
+    assert store.put({UNIQUE: b"key"}) != path, "its key is free again"
+    slots.give_back(slot)
+    slots.close()
+
+
+FIFTY = 'b" ".join(uwsgi.spool({b"n": b"%d" % n}) for n in range(50))'
+
+
+def test_both_servers_on_one_directory(
+    start_server: Callable[..., Server],
+    start_reference: StartReference,
+    spool: Path,
+    results: Path,
+) -> None:
+    """Each enqueues two hundred tasks; all of them run once, some of either's at the other."""
+    ini = f"{INI}spooler = {spool}\nspooler-frequency = 1\nspooler-processes = 2\n"
+    counted = results.parent / "counted"
+    app = CONSUMER.replace('uwsgi.spool({b"n": b"wake"})', FIFTY).replace(
+        'with open(os.path.join(HERE, name + ".part"), "w") as file:',
+        f'with open({str(counted)!r}, "a") as counted:\n'
+        '        counted.write(f"{name} {type(uwsgi).__name__}\\n")\n'
+        "    time.sleep(0.005)  # long enough for the other one to take part\n"
+        '    with open(os.path.join(HERE, name + ".part"), "w") as file:',
+    )
+    env = {"RESULTS": str(results)}
+    ours = start_server(ini=ini, files={"app.py": app}, env=env)
+    theirs = start_reference(ini=ini, files={"app.py": app}, env=env)
+    names: set[str] = set()
+    for _ in range(4):
+        for server in (ours, theirs):
+            paths = server.get("/").body.split()
+            names |= {os.path.basename(path).decode() for path in paths}
+    assert len(names) == 400
+    eventually(
+        lambda: not [p for p in spool.iterdir() if p.is_file()],
+        within=60,
+        what=f"all ran; logs:\n{ours.log}\n{theirs.log}",
+    )
+    lines = counted.read_text().split("\n")[:-1]
+    assert sorted(line.split()[0] for line in lines) == sorted(names)
+    assert len({line.split()[1] for line in lines}) == 2, "both took part"

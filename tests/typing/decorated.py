@@ -36,6 +36,7 @@ from muleteer.decorators import (
     thread,
     timer,
 )
+from muleteer.spool import State, Status, cancel, status
 from uwsgidecorators import spool as uwsgi_spool
 
 # -- tasks
@@ -118,6 +119,29 @@ assert_type(tried_call.spool(1), bytes)
 assert_type(tried_call.f(1), None)
 assert_type(judged_three_times.spool(a="1"), bytes)
 assert_type(for_ever.spool(1), bytes)
+
+
+@spool(unique=True, concurrency=2, keep_result=timedelta(hours=1))
+def once_only(task: dict[str, str]) -> int:
+    return len(task)
+
+
+@spool(pass_arguments=True, unique="{user}", keep_result=True)
+def once_for_a_user(user: int, urgent: bool = False) -> None: ...
+
+
+@spoolraw(unique=lambda task: task["user"], concurrency=1)
+def judged_once(task: dict[str, str]) -> int:
+    return -2
+
+
+assert_type(once_only.spool(a="1"), bytes)
+assert_type(once_only.f({}), int)
+assert_type(once_for_a_user.spool(1, urgent=True), bytes)
+assert_type(judged_once.spool(user="1"), bytes)
+assert_type(status(once_only.spool(a="1")), Status)
+assert_type(status("/spool/x").state, State)
+assert_type(cancel(b"/spool/x"), bool)
 
 
 # -- signals: the function stays what it is
