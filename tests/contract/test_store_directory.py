@@ -647,6 +647,40 @@ def test_a_claimer_that_comes_too_late_wakes_nobody(
     assert len(os.listdir("/proc/self/fd")) < descriptors, "it lets go of what it had opened"
 
 
+# -- a directory that takes long to list ---------------------------------------------------
+
+
+def test_tasks_run_while_a_large_directory_is_being_listed(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first does not wait for the last; new ones are heard of; all run once."""
+    monkeypatch.setattr(survey, "FIRST_SLICE", 10)
+    monkeypatch.setattr(survey, "LATER_SLICES", 2)
+    writer = DirectoryStore(path)
+    for number in range(50):
+        writer.put({b"n": b"%d" % number}, at=None if number % 5 else FUTURE)
+    listed: list[bytes] = []
+    walk = survey.Survey._tasks_in
+
+    def walked(self: Any, *args: Any) -> Iterator[tuple[bytes, float]]:
+        for name, due in walk(self, *args):
+            listed.append(name)
+            yield name, due
+
+    monkeypatch.setattr(survey.Survey, "_tasks_in", walked)
+    store = DirectoryStore(path)
+    seen = [_claim(store).vars[b"n"]]
+    assert len(listed) == 10
+    assert store.next_due() == 0.0, "there is more to list"
+    writer.put({b"n": b"new"}, priority=b"1")
+    writer.put({b"n": b"late"})
+    seen += _drain(store)
+    numbers = [b"%d" % number for number in range(50) if number % 5]
+    assert sorted(seen) == sorted([*numbers, b"new", b"late"])
+    assert store.next_due() == FUTURE
+    store.close()
+
+
 # -- more tasks than an index holds ------------------------------------------------------
 
 

@@ -152,8 +152,10 @@ class DirectoryStore:
     def claim(self, now: float) -> Task | None:
         """Take the first task that is due: five system calls, two more to settle it OK."""
         task = self._claim_known(now) if self._survey.is_sure(now) else None
-        if task is None and self._survey.hear():
+        while task is None and self._survey.hear():
             task = self._claim_known(now)
+            if not self._survey.is_listing:
+                break
         return task
 
     def claim_this(self, path: bytes) -> Task | None:
@@ -235,7 +237,7 @@ class DirectoryStore:
 
     def next_due(self) -> float | None:
         """See Store; before the first look at the directory the answer is "now"."""
-        return 0.0 if self._survey.is_stale else self._survey.index.next_due()
+        return self._survey.next_due()
 
     def fileno(self) -> int | None:
         """The inotify descriptor, where there is one."""

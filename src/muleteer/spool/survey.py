@@ -7,6 +7,8 @@ Rules
 1. The directory is listed again only when word was lost, when it is another directory than before,
    or, where there is no inotify, when its time has changed.
 2. A directory is watched before it is listed, so that nothing falls between.
+3. A large one is listed in slices, and what they bring can be claimed in between: a spooler of a
+   million tasks starts the first at once. The order is that of what has been listed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from muleteer.spool import names
@@ -22,6 +25,10 @@ from muleteer.spool.files import DRAFTS, sweep_draft, sweep_drafts, unavailable
 from muleteer.spool.index import Index
 
 __all__ = ["Survey"]
+
+FIRST_SLICE: Final = 20_000
+LATER_SLICES: Final = 500
+"""Tasks listed in one go: a tenth of a second at first, later a few milliseconds."""
 
 _CLOCK_TICK_S: Final = 0.1
 
@@ -36,6 +43,8 @@ class Survey:
         """Which tasks there are, and when to look at them."""
         self.is_stale = True
         """Nothing is known yet, or what was known is not sure."""
+        self._listing: Iterator[tuple[bytes, float]] | None = None
+        self._slice = 0
         self.arrivals: Arrivals | None = None
         self._place = (0, 0)
         self._listed_ns: dict[bytes, int] = {}
@@ -49,22 +58,33 @@ class Survey:
         if self.arrivals is not None:
             self.arrivals.close()
             self.arrivals = None
-        self.index, self.is_stale = Index(), True
+        self.index, self.is_stale, self._listing = Index(), True, None
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether there is more in the directory than has been read."""
+        return self._listing is not None
+
+    def next_due(self) -> float | None:
+        """See Store; as long as there is something to list the answer is "now"."""
+        return 0.0 if self.is_stale or self.is_listing else self.index.next_due()
 
     def hear(self) -> bool:
         """Take in what is new; False when nothing can be. StoreUnavailable: it cannot be listed."""
         ear = self._ear()
-        if self.is_stale or (ear.fd is None and self._has_changed()):
-            return self._list()
+        if self.is_stale or (ear.fd is None and not self.is_listing and self._has_changed()):
+            self._begin_to_list()
         arrivals = ear.take()
-        if arrivals is None:
-            return self._list()
-        for arrival in arrivals:
+        for arrival in arrivals or ():
             self._take_in(arrival)
-        return self._list() if self.is_stale else bool(arrivals)
+        if arrivals is None or self.is_stale:
+            self._begin_to_list()
+        return self._list_on() or bool(arrivals)
 
     def is_sure(self, now: float) -> bool:
         """Whether the index holds all that may be due by now; else `hear` lists anew."""
+        if self.is_listing:
+            return False
         self.is_stale = self.is_stale or not self.index.is_whole(now)
         return not self.is_stale
 
@@ -97,20 +117,29 @@ class Survey:
         ):
             self.index.hear(name)
 
-    def _list(self) -> bool:
-        """Read the directories and begin to watch them; the index then holds what is there."""
-        self.is_stale = True
+    def _begin_to_list(self) -> None:
+        self.is_stale = False
         self._listed_ns = {}
         self.index.renew()
-        now = time.time()
+        self._listing, self._slice = self._walk(self._begin_to_watch), FIRST_SLICE
+
+    def _list_on(self) -> bool:
+        """Read a slice of the directories, and watch each before; False when all are read."""
+        if self._listing is None:
+            return False
+        now, read = time.time(), 0
         try:
-            for name, due in self._walk(self._begin_to_watch):
+            for name, due in islice(self._listing, self._slice):
+                read += 1
                 if name not in self.index:
                     self.index.add(name, due if due > now else 0.0)
         except OSError as error:
+            self._listing, self.is_stale = None, True
             raise unavailable(self.home, "list tasks", error) from error
-        sweep_drafts(self.home + b"/" + DRAFTS)
-        self.is_stale = False
+        if read < self._slice:
+            self._listing = None
+            sweep_drafts(self.home + b"/" + DRAFTS)
+        self._slice = LATER_SLICES
         return True
 
     def _begin_to_watch(self, folder: bytes, path: bytes) -> None:
