@@ -42,7 +42,7 @@ define check_python
 endef
 
 .PHONY: help demo demo-everything test test-unit lint format screenshots bench chaos fuzz clean reference \
-	nginx browser erlang
+	nginx browser erlang strace
 
 help:
 	@echo "make demo       serve the example site on http://127.0.0.1:8000"
@@ -63,7 +63,7 @@ demo: $(VENV)/.demo
 demo-everything: $(VENV)/.demo
 	@exec $(BIN)/muleteer examples/everything/everything.ini
 
-test: $(VENV)/.test reference nginx browser erlang lint
+test: $(VENV)/.test reference nginx browser erlang strace lint
 	$(BIN)/pytest $(PYTEST)
 
 test-unit: $(VENV)/.test
@@ -172,6 +172,9 @@ HAS_HEADERS := import os, sys, sysconfig; \
 	sys.exit(not os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')))
 
 # Not fatal here: the tests that need one of them fail with the line that installs it.
+strace:
+	@command -v strace >/dev/null || ( $(call apt,strace) ) || true
+
 nginx:
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || ( $(call apt,nginx) ) || true
 

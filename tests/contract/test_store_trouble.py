@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.harness.tracing import strace
 
 from muleteer.errors import StoreUnavailable
 from muleteer.spool.directory import DirectoryStore
@@ -367,7 +368,7 @@ def _traced(path: bytes, tmp_path: Path, sync: str) -> list[str]:
     log = tmp_path / f"strace-{sync}"
     calls = "trace=fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,write"
     command = [
-        *("strace", "-y", "-e", calls, "-o", str(log)),
+        *(strace(), "-y", "-e", calls, "-o", str(log)),
         *(sys.executable, "-c", SYNCED, os.fsdecode(path), sync),
     ]
     subprocess.run(command, check=True, capture_output=True)

@@ -103,11 +103,11 @@ def test_a_stop_interrupts_a_task_after_its_mercy_and_the_next_start_runs_it(
 
 
 def test_a_task_that_does_not_let_go_is_killed_and_that_counts(yard: Playground) -> None:
-    """Two seconds after the interrupt; it runs again, with one try less."""
+    """Five seconds after the interrupt; it runs again, with one try less."""
     path = begun(yard, "t", "deaf")
     yard.server.send(unix_signals.SIGHUP)
     yard.wait_for("shrugged t")
-    yard.server.wait_for("did not leave within its mercy of 2 s: killed")
+    yard.server.wait_for("did not leave within its mercy of 5 s: killed")
     yard.server.wait_for(r"failed \(1 of 2\): the process that ran the task died")
     yard.let("t")
     yard.wait_for("ended t")

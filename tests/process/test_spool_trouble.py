@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.harness import eventually
+from tests.harness.tracing import strace
 from tests.process.playground import Playground, StartServer, play
 
 INI = "processes = 1\nspooler = spool\nspooler-frequency = 1\n"
@@ -218,7 +219,7 @@ def test_spooler_sync_reaches_the_disk_before_the_caller(
     yard = play(start_server, TASKS, INI + ini)
     (worker,) = yard.server.pids("worker")
     log = tmp_path / "calls"
-    command = ["strace", "-f", "-e", "trace=fsync,rename", "-o", str(log), "-p", str(worker)]
+    command = [strace(), "-f", "-e", "trace=fsync,rename", "-o", str(log), "-p", str(worker)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
         assert tracer.stderr is not None
         assert "attached" in tracer.stderr.readline()

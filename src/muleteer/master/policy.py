@@ -70,7 +70,7 @@ It may have been forked in the last moment.
 
 INTERRUPTIBLE = ("spooler",)
 """The kinds that give up what they do when they are told to, and put it back."""
-LAST_MOMENT_S = 2.0
+LAST_MOMENT_S = 5.0
 """What an interrupted child has until SIGKILL: its task may stand in C code, or not let go."""
 
 
