@@ -48,7 +48,7 @@ def test_the_page_of_the_decorators_runs(start_server: StartServer) -> None:
     clock = yard.server.wait_for("the application registered 7 signals; the clock has: (.*)")[1]
     for entry in ("timer", "rbtimer", "cron(40 2 -1 -1 -1)", "*/5 9-17 * * mon-fri"):
         assert entry in clock
-    yard.server.wait_for("watching 1 paths: /etc/hostname")
+    yard.server.wait_for("watching 1 path: /etc/hostname")
     assert yard.ask("[uwsgi.call('double', 'ab'), one_at_a_time(), or_not_at_all(), a_part()]") == [
         b"abab",
         *[None] * 3,
