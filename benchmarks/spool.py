@@ -35,6 +35,7 @@ PROBES, PROBE_GAP_S = 50, 0.02
 PATIENCE_S = 35.0
 """How long to wait for tasks: uWSGI looks again after 30 s when a wake-up was lost."""
 FUTURE = 4_000_000_000.0
+FLAT = "10,1000,100000,1000000"
 NICENESS = 19
 """Spoolers give way to everything else, uWSGI's and ours; the others and all producers do so here,
 too, so that a busy machine hits all alike."""
@@ -312,7 +313,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of every system (3); 0: only --flat")
     parser.add_argument("--systems", help=f"some of: {', '.join(queues.NAMES)}")
     parser.add_argument(
-        "--flat", default="10,1000,100000", help="how many tasks wait (10,1000,100000); '' for none"
+        "--flat", default=FLAT, help=f"how many tasks wait ({FLAT}); nothing for none"
     )
     parser.add_argument("--flat-system", default="muleteer", help="whose flatness (muleteer)")
     parser.add_argument(
