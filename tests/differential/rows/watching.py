@@ -309,7 +309,17 @@ def _fifo_row(says: str, observe: Observe, **verdict: Any) -> Claim:
     return rows_of("Watching: the master's fifo", setup)(says, observe, **verdict)
 
 
+def _survives_sigusr1(server: Server) -> object:
+    """Does the log have something new after SIGUSR1, and does the server go on?"""
+    evaluate(server, "1")
+    here = server.log.here()
+    server.send(signal.SIGUSR1)
+    eventually(lambda: server.log.lines(here), within=PATIENCE_S)
+    return evaluate(server, "2")
+
+
 FIFO_CLAIMS = [
+    _fifo_row("SIGUSR1 to the master logs what it does, and hurts nobody", _survives_sigusr1),
     _fifo_row("`q` ends the server", _stops("q")),
     _fifo_row("`Q` ends the server at once", _stops("Q")),
     _fifo_row("`r` replaces all workers, under the same master", _replaces("r")),
