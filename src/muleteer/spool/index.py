@@ -22,7 +22,7 @@ from muleteer.spool.names import rank
 
 __all__ = ["MOST", "Index"]
 
-MOST: Final = 1_000_000
+MOST: Final = 1_250_000
 
 _READY: Final = 0.0
 _TAKEN: Final = -1.0

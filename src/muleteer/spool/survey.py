@@ -26,9 +26,9 @@ from muleteer.spool.index import Index
 
 __all__ = ["Survey"]
 
-FIRST_SLICE: Final = 20_000
+FIRST_SLICE: Final = 5_000
 LATER_SLICES: Final = 500
-"""Tasks listed in one go: a tenth of a second at first, later a few milliseconds."""
+"""Tasks listed in one go: some tens of milliseconds at first, later a few."""
 
 _CLOCK_TICK_S: Final = 0.1
 
