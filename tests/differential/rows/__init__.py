@@ -17,6 +17,7 @@ from tests.differential.rows import (
     module,
     monitors,
     mules,
+    operating,
     programs,
     protocol,
     rpc,
@@ -42,6 +43,7 @@ CLAIMS: list[Claim] = [
     *decorators.CLAIMS,
     *limits.CLAIMS,
     *life.CLAIMS,
+    *operating.CLAIMS,
     *programs.CLAIMS,
     *watching.CLAIMS,
 ]

@@ -78,7 +78,7 @@ def on_signal(number: signal.Signals) -> Observe:
     return look
 
 
-def _on_stop(server: Server) -> object:
+def on_stop(server: Server) -> object:
     """What `uwsgi.stop()` does; uWSGI kills the worker that calls it, often before it answers."""
     with contextlib.suppress(AssertionError, OSError):
         evaluate(server, "uwsgi.stop()")
@@ -292,7 +292,7 @@ CLAIMS = [
         ini="processes = 2\nspooler = tasks",
         files=SPOOLER,
     ),
-    _row(UNIX, "`uwsgi.stop()`", _on_stop),
+    _row(UNIX, "`uwsgi.stop()`", on_stop),
     _row(UNIX, "`uwsgi.reload()`", _on_reload),
     _row(
         HEAL,

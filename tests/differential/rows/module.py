@@ -164,6 +164,7 @@ FUNCTIONS = [
         differs="there the dicts of the last call are overwritten",
         ours=False,
         theirs=True,
+        defect=32,
     ),
     function(
         "`total_requests()` and `request_id()` count this one",

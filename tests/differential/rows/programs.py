@@ -107,6 +107,7 @@ CLAIMS = [
         differs="they are counted; there the count is 0 for ever",
         ours=(LASTING, 1),
         theirs=(LASTING, 0),
+        defect=31,
     ),
     _row(
         "`cron`: a command whose minute it is at the start",
