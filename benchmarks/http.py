@@ -63,11 +63,16 @@ class Row:
     keeps_alive: bool = True
     behind_nginx: bool = False
     connections: int | None = None
+    four_threads: bool = False
+    slow_clients: int = 0
+    """Others who sent half a request and stay."""
 
     def contenders(self) -> Sequence[Contender]:
         """Who takes part: without keep-alive, uWSGI does so with its closing socket only."""
         if self.behind_nginx:
             return servers.BEHIND_NGINX
+        if self.four_threads:
+            return servers.FOUR_THREADS
         closing = ("uwsgi", "uwsgi-threads") if not self.keeps_alive else ()
         return [one for one in servers.CONTENDERS if one.name not in closing]
 
@@ -82,6 +87,8 @@ ROWS = (
     Row("post", "100 KB POST, read by the app", path="/read", post_bytes=102_400),
     Row("flask", "Flask hello", app="bench_flask"),
     Row("django", "Django hello", app="bench_django"),
+    Row("threads", "hello, threads = 4", four_threads=True, connections=8),
+    Row("slow", "hello, beside 1,000 slow clients", slow_clients=1000),
     Row("nginx", "hello, behind nginx (uwsgi protocol)", behind_nginx=True),
 )
 
@@ -245,9 +252,10 @@ def ask(wrk: str, row: Row, target: Target, load: Load) -> Measure:
     post = ["--", str(row.post_bytes)] if row.post_bytes else []
     command = [wrk, threads, connections, f"-d{load.seconds}", *script, *headers, url, *post]
     limit = load.seconds + 30
-    before = target.server.cpu_seconds()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-    used = target.server.cpu_seconds() - before
+    with harness.slow_clients(target.port, row.slow_clients):
+        before = target.server.cpu_seconds()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+        used = target.server.cpu_seconds() - before
     try:
         return Measure.parse(done.stdout + done.stderr, used)
     except Trouble as error:  # the server has gone: the others' figures are still worth having
@@ -295,7 +303,7 @@ def measure_row(wrk: str, row: Row, wanted: Sequence[str], load: Load, rounds: i
         result = Result(row, {name: [] for name in targets})
         for name, target in targets.items():
             ask(wrk, row, target, replace(load, seconds=1))
-            if row.keeps_alive and not row.post_bytes:
+            if row.keeps_alive and not row.post_bytes and not row.slow_clients:
                 clients = row.connections or load.connections
                 result.waiting[name] = harness.waiting_clients(target.port, clients, row.path)
         for _ in range(rounds):
@@ -320,6 +328,7 @@ def arguments() -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> list[Result]:
     """Measure what was asked for; prints where it is, since it takes minutes."""
+    harness.allow_many_files()
     wrk = harness.find_program("wrk", install="sudo apt-get install wrk")
     wanted = harness.chosen([one.name for one in servers.CONTENDERS], options.servers)
     names = harness.chosen([row.name for row in ROWS], options.rows)

@@ -40,11 +40,11 @@ def uwsgi_program() -> list[str]:
     return [program, "--virtualenv", str(Path(program).parent.parent), "--die-on-term"]
 
 
-def muleteer_command(option: str) -> Callable[[str, int], list[str]]:
+def muleteer_command(option: str, *more: str) -> Callable[[str, int], list[str]]:
     """Ours, listening with that option."""
 
     def command(app: str, port: int) -> list[str]:
-        return [*muleteer_program(), *COMMON, *_served(app, option, port)]
+        return [*muleteer_program(), *COMMON, *more, *_served(app, option, port)]
 
     return command
 
@@ -63,14 +63,14 @@ def _served(app: str, option: str, port: int) -> Sequence[str]:
     return (f"--{option}", address, "--pythonpath", str(APPS), "--module", f"{app}:application")
 
 
-def gunicorn_command(kind: str) -> Callable[[str, int], list[str]]:
+def gunicorn_command(kind: str, *more: str) -> Callable[[str, int], list[str]]:
     """Gunicorn with one of its worker classes."""
 
     def command(app: str, port: int) -> list[str]:
         program = find_program("gunicorn", install=BENCH)
         workers = ["--workers", str(WORKERS), "--worker-class", kind]
         where = ["--bind", f"127.0.0.1:{port}", "--pythonpath", str(APPS)]
-        return [program, *workers, *where, f"{app}:application"]
+        return [program, *workers, *more, *where, f"{app}:application"]
 
     return command
 
@@ -102,6 +102,11 @@ CONTENDERS = (
     Contender("gunicorn-gthread", gunicorn_command("gthread")),
     Contender("gunicorn-sync", gunicorn_command("sync"), keeps_alive=False),
     Contender("granian", granian_command),
+)
+FOUR_THREADS = (
+    Contender("muleteer", muleteer_command("http-socket", "--threads", "4")),
+    Contender("uwsgi", uwsgi_command("http11-socket", "--threads", "4")),
+    Contender("gunicorn-gthread", gunicorn_command("gthread", "--threads", "4")),
 )
 BEHIND_NGINX = (
     Contender("muleteer", muleteer_command("socket"), speaks="uwsgi"),

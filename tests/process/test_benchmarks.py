@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
+
+from benchmarks import harness
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,3 +25,14 @@ def test_the_primitives_can_be_measured(tmp_path: Path) -> None:
     assert list(measured) == rows.split(",")
     assert all(row["values"]["muleteer"][0] > 0 for row in measured.values())
     assert "| lock and unlock, free | - |" in done.stdout
+
+
+def test_slow_clients_stay_until_they_are_let_go() -> None:
+    """Each has sent half a request; at the end they hang up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with harness.slow_clients(listener.getsockname()[1], 2):
+            taken = [listener.accept()[0] for _ in range(2)]
+            assert all(one.recv(100).startswith(b"GET / HTTP/1.1\r\n") for one in taken)
+        assert [one.recv(100) for one in taken] == [b"", b""]
+        for one in taken:
+            one.close()

@@ -178,6 +178,15 @@ def test_each_row_has_a_name_of_its_own() -> None:
     assert len({row.name for row in http.ROWS}) == len(http.ROWS)
 
 
+def test_a_row_names_who_takes_part() -> None:
+    """Without keep-alive uWSGI's closing socket alone; with threads and behind nginx, the few."""
+    names = {row.name: [one.name for one in row.contenders()] for row in http.ROWS}
+    assert "uwsgi" in names["hello"]
+    assert "uwsgi" not in names["close"]
+    assert names["threads"] == ["muleteer", "uwsgi", "gunicorn-gthread"]
+    assert names["nginx"] == ["muleteer", "uwsgi"]
+
+
 # -- primitives ------------------------------------------------------------------------------------
 
 
