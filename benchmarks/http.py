@@ -125,7 +125,7 @@ class Measure:
         said: dict[str, int] = json.loads(lines[-1].removeprefix("RESULT "))
         errors = sum(said[name] for name in ("connect", "read", "write", "status"))
         per_second = said["requests"] / max(said["microseconds"], 1) * 1e6
-        cpu_us = cpu_seconds * 1e6 / max(said["requests"], 1)
+        cpu_us = cpu_seconds * 1e6 / said["requests"] if said["requests"] else 0.0
         return cls(per_second, said["p99_us"] / 1e3, errors, said["timeout"], cpu_us)
 
 

@@ -105,6 +105,12 @@ def test_what_wrk_printed_becomes_a_measure() -> None:
     assert measure == Measure(per_second=2000.0, p99_ms=2.5, errors=10, timeouts=5)
 
 
+def test_no_request_has_no_price() -> None:
+    """A server that answered nobody is not one that answers dearly: there is no ratio."""
+    idle = Measure.parse("RESULT " + SAID.replace("3000", "0"), cpu_seconds=0.5)
+    assert (idle.per_second, http.THRIFT.value(idle)) == (0.0, 0.0)
+
+
 def test_a_silent_wrk_is_trouble() -> None:
     """Its last words are in the message."""
     with pytest.raises(Trouble, match="unable to connect"):
