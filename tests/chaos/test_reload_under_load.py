@@ -61,17 +61,19 @@ def loads_on(server: Server, through: Address) -> list[Load]:
     ]
 
 
-def reload(server: Server, generation: int) -> None:
-    """Another version, asked for and waited for."""
+def reload(server: Server, generation: int, how: str) -> None:
+    """Another version, asked for and waited for; or asked for in the middle of the one before."""
     server.write({"generation": str(generation)})
     after = server.log.here()
     server.send(unix_signals.SIGHUP)
-    server.wait_for("chain reload done", after=after, within=60)
+    server.wait_for("chain reload started", after=after, within=60)
+    if how == "one by one":
+        server.wait_for("chain reload done", after=after, within=60)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("threads", "how"), [(1, "one by one"), (3, "one by one"), (1, "at once")])
 def test_not_one_request_fails_while_it_reloads(
-    start_server: StartServer, start_nginx: StartNginx, threads: int
+    start_server: StartServer, start_nginx: StartNginx, threads: int, how: str
 ) -> None:
     """Through several reloads; and each kind of client was answered by the last generation."""
     server = start_server(ini=INI.format(threads=threads), files={"app.py": APP, "generation": "1"})
@@ -83,7 +85,8 @@ def test_not_one_request_fails_while_it_reloads(
         generation = 1
         while generation <= RELOADS or time.monotonic() < reloading + SECONDS:
             generation += 1
-            reload(server, generation)
+            reload(server, generation, how)
+        server.wait_for(rf"chain reload done: .* generation {generation}$", within=60)
         over = time.monotonic()
     for load in loads:
         report(load, began, reloading, over)

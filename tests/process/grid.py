@@ -107,6 +107,9 @@ OVER_MERCY: dict[str, dict[Ends, Outcome]] = {
 }
 """What runs and does not end."""
 
+SECOND_STOP = {work: cells[Ends.STOP] for work, cells in OVER_MERCY.items()}
+"""What runs when a stop is asked for twice: its mercy is over at once."""
+
 BY_SUCCESSOR = Outcome(Client.NOBODY, Fate.BY_NEW)
 
 WAITING: dict[str, dict[Ends, Outcome]] = {
@@ -125,7 +128,7 @@ def section() -> str:
     lines += ["| in flight | a stop | a reload |", "| --- | --- | --- |"]
     for words, rows in (
         ("{}", IN_FLIGHT),
-        ("{}, longer than its mercy", OVER_MERCY),
+        ("{}, longer than its mercy (or a second stop)", OVER_MERCY),
         ("{} that waits", WAITING),
     ):
         lines += [_row(words.format(work), cells) for work, cells in rows.items()]

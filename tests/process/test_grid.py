@@ -283,7 +283,11 @@ class Ending:
         else:
             self.yard.server.wait_for("chain reload done", after=self.after, within=30)
             eventually(self.all_are_new, within=15, what="every child is new")
-            assert self.yard.ask("os.getpid()") not in self.before
+            assert self.serves_anew()
+
+    def serves_anew(self) -> bool:
+        """Does a new child answer?"""
+        return self.yard.ask("os.getpid()") not in self.before
 
     def all_are_new(self) -> bool:
         """As many children as there should be, and none of the old ones."""
@@ -304,6 +308,8 @@ def test_what_is_in_flight_is_finished(
     flight.begin()
     ending.ask()
     flight.wait_until_asked()
+    if WAYS[way] is Ends.RELOAD:
+        eventually(ending.serves_anew, within=30, what="the new code serves meanwhile")
     flight.end()
     seen = flight.client()
     ending.see_through()
@@ -352,6 +358,20 @@ def test_what_waits_is_the_successors(
     else:
         assert waiting.fate() is expected.work
     assert running.fate() is Fate.FINISHED
+
+
+@pytest.mark.parametrize("work", grid.SECOND_STOP)
+def test_a_second_stop_ends_it_at_once(yard_for: Callable[..., Playground], work: str) -> None:
+    """Whoever asks twice does not want to wait."""
+    yard = yard_for("SIGTERM")
+    flight, ending = Flight(yard, work), Ending(yard, "SIGTERM")
+    flight.begin()
+    ending.ask()
+    flight.wait_until_asked()
+    ask(yard, "SIGTERM")
+    seen = flight.client()
+    ending.see_through()
+    assert Outcome(seen, flight.fate()) == grid.SECOND_STOP[work]
 
 
 def test_reloads_leave_nothing_in_the_master(lasting: Playground) -> None:
