@@ -681,6 +681,32 @@ def test_tasks_run_while_a_large_directory_is_being_listed(
     store.close()
 
 
+def test_a_task_that_arrives_meanwhile_does_not_wait_for_the_listing(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is due only since the claim began, and nothing else is due at all."""
+    monkeypatch.setattr(survey, "FIRST_SLICE", 10)
+    monkeypatch.setattr(survey, "LATER_SLICES", 2)
+    writer = DirectoryStore(path)
+    for _ in range(50):
+        writer.put({}, at=FUTURE)
+    walk = survey.Survey._tasks_in
+
+    def walked(self: Any, *args: Any) -> Iterator[tuple[bytes, float]]:
+        for count, one in enumerate(walk(self, *args)):
+            if count == 12:
+                writer.put({b"n": b"new"}, at=time.time())
+            yield one
+
+    monkeypatch.setattr(survey.Survey, "_tasks_in", walked)
+    store = DirectoryStore(path)
+    task = store.claim(time.time())
+    assert task is not None
+    assert task.vars[b"n"] == b"new"
+    assert store.next_due() == 0.0, "there is more to list"
+    store.close()
+
+
 # -- more tasks than an index holds ------------------------------------------------------
 
 

@@ -156,6 +156,7 @@ class DirectoryStore:
             task = self._claim_known(now)
             if not self._survey.is_listing:
                 break
+            now = max(now, time.time())  # what has arrived since is due, too
         return task
 
     def claim_this(self, path: bytes) -> Task | None:
