@@ -136,7 +136,7 @@ some_task.spool(id=42, foo=['bar', 'baz'], func=min, at=str(1497023151))
 
 def _mercy(seconds: int) -> str:
     """What an endless task gets at the end of the test."""
-    return f"{SPOOLER}spooler-processes = 2\nspooler-reload-mercy = {seconds}\n"
+    return f"{SPOOLER}spooler-processes = 2\nspooler-mercy = {seconds}\n"
 
 
 def test_spool(start_server: StartServer) -> None:
