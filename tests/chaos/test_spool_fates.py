@@ -15,6 +15,7 @@ Runs in: the test process, and children forked from it that know nothing of pyte
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import select
@@ -124,6 +125,9 @@ def destiny(name: str) -> str:
 
 Work = Callable[[DirectoryStore, Teller, random.Random], None]
 
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
 
 @dataclass
 class Herd:
@@ -141,6 +145,7 @@ class Herd:
         if pid:
             self.living[pid] = work
             return
+        _libc.prctl(_PR_SET_PDEATHSIG, unix_signals.SIGKILL)  # a test that is killed leaves none
         teller = Teller(self.told)
         try:
             work(DirectoryStore(self.folder), teller, random.Random(seed))
