@@ -79,7 +79,7 @@ class Row:
 
 ROWS = (
     Row("hello", "hello, keep-alive, bare headers"),
-    Row("two", "the same, 2 clients only", connections=2),
+    Row("two", "hello, keep-alive, 2 clients only", connections=2),
     Row("browser", "hello, a browser's 15 headers and cookies", headers=BROWSER),
     Row("close", "hello, no keep-alive", headers={"Connection": "close"}, keeps_alive=False),
     Row("10k", "10 KB answer", path="/10k"),

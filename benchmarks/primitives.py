@@ -136,18 +136,18 @@ ROWS = (
     Row("contended", "lock and unlock, wanted by 4 processes", contended),
     Row("rpc-local", "RPC in the same process", RPC_LOCAL),
     Row("rpc-unix", "RPC over a unix socket", rpc_unix),
-    Row("rpc-unix-p99", "the same, p99", rpc_unix, "p99"),
+    Row("rpc-unix-p99", "RPC over a unix socket, p99", rpc_unix, "p99"),
     Row("rpc-tcp", "RPC over TCP", rpc_tcp),
-    Row("rpc-tcp-p99", "the same, p99", rpc_tcp, "p99"),
+    Row("rpc-tcp-p99", "RPC over TCP, p99", rpc_tcp, "p99"),
     Row("mule-send", "mule message, the sender's cost", asking("mule_send", n=200)),
     Row("mule-trip", "mule message, small: sent to handled", SMALL_TRIP),
     Row("mule-60k", "mule message, 60 KB", asking("mule_trip", n=100, size=60_000)),
     Row("mule-1m", "mule message, 1 MB", asking("mule_trip", n=30, size=1 << 20)),
     Row("signal", "signal raised to handled, to a mule", IDLE_SIGNAL),
-    Row("signal-p99", "the same, p99", IDLE_SIGNAL, "p99"),
+    Row("signal-p99", "signal raised to handled, p99", IDLE_SIGNAL, "p99"),
     Row("signal-worker", "signal to an idle worker", asking("signal", number=18, n=300)),
     Row("signal-load", "signal to a worker, all under load", loaded_signal),
-    Row("signal-load-p99", "the same, p99", loaded_signal, "p99"),
+    Row("signal-load-p99", "signal under load, p99", loaded_signal, "p99"),
 )
 TIMER_ROW = Row("timers", f"{TIMERS} timers of 1 s, p99 of jitter", lambda _: {})
 MANY_ROW = Row("timers-1000", f"{MANY_TIMERS:,} timers of 1 s, p99 of jitter", lambda _: {})

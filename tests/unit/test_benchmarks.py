@@ -180,8 +180,9 @@ def test_a_browser_sends_fifteen_headers() -> None:
 
 
 def test_each_row_has_a_name_of_its_own() -> None:
-    """`--rows` could not tell them apart otherwise."""
+    """`--rows` tells them apart by it, and the chart by their titles."""
     assert len({row.name for row in http.ROWS}) == len(http.ROWS)
+    assert len({row.title for row in http.ROWS}) == len(http.ROWS)
 
 
 def test_a_row_names_who_takes_part() -> None:
@@ -239,10 +240,10 @@ def test_one_tick_tells_nothing_of_jitter() -> None:
     assert primitives.jitter([(1, 10.0), (2, 11.0)], 1.0) == {}
 
 
-def test_each_primitive_has_a_name_of_its_own() -> None:
-    """`--rows` could not tell them apart otherwise."""
-    names = [row.name for row in (*primitives.ROWS, primitives.TIMER_ROW, primitives.MANY_ROW)]
-    assert len(set(names)) == len(names)
+def test_each_primitive_has_a_name_and_a_title_of_its_own() -> None:
+    """`--rows` tells them apart by the one, the chart by the other."""
+    rows = (*primitives.ROWS, primitives.TIMER_ROW, primitives.MANY_ROW)
+    assert len({row.name for row in rows}) == len({row.title for row in rows}) == len(rows)
 
 
 def _spooled(**more: float) -> spool.Measure:
