@@ -155,6 +155,8 @@ class Runtime:
         """What a framework does around each signal handler and task."""
         # -- this process
         self.seat: Seat | None = None
+        self.loading = False
+        """With `lazy-apps`: a child is loading the application, as the zygote does without."""
         self.row: Row | None = None
         self.life: Life | None = None
         self.before_waiting: dict[int, Callable[[], None]] = {}
@@ -180,8 +182,8 @@ class Runtime:
 
     @property
     def forked(self) -> bool:
-        """Is this a child (and no longer the zygote)?"""
-        return self.seat is not None
+        """Is this a child, its application loaded, and no longer the zygote?"""
+        return self.seat is not None and not self.loading
 
     def follow_log(self) -> None:
         """Open the log anew if the master did; safe in a Unix signal handler."""

@@ -35,7 +35,13 @@ from muleteer.spool import steering
 from muleteer.spool.directory import DirectoryStore
 from muleteer.spool.looking import Found, State, Status, find, status_of
 from muleteer.spool.store import Store
-from muleteer.zygote.loading import begin_to_load, end_loading, print_app_traceback, reason
+from muleteer.zygote.loading import (
+    begin_to_load,
+    end_loading,
+    prepare_to_share,
+    print_app_traceback,
+    reason,
+)
 
 __all__ = ["run"]
 
@@ -125,6 +131,7 @@ def _with_spooler(settings: Settings, home: str) -> Settings:
 def _import_application(runtime: Runtime) -> None:
     settings = runtime.settings
     try:
+        prepare_to_share(runtime)
         begin_to_load(runtime)
         loader.load_application(settings)
         end_loading(runtime)

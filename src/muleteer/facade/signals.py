@@ -130,7 +130,7 @@ class Signals:
     def _own_target(self) -> str:
         """What '' means: before the fork any worker, after it this process."""
         seat = self._runtime.seat
-        if seat is None:
+        if seat is None or not self._runtime.forked:
             return ""
         if seat.kind == "spooler":
             return self._runtime.settings.spooler_seats[seat.id - 1]

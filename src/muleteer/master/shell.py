@@ -11,17 +11,16 @@ Runs in: the master; the second half in the new process.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal as unix_signals
 import sys
 from typing import NoReturn
 
+from muleteer.ipc.parent import end_with_parent
+
 __all__ = ["SHELL", "signal_group", "start"]
 
 SHELL = "/bin/sh"
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def start(command: str, *, directory: str = "", dies_with_us: bool = True) -> int:
@@ -46,10 +45,8 @@ def _become(command: str, directory: str, master: int) -> NoReturn:
     for number in unix_signals.valid_signals() - {unix_signals.SIGKILL, unix_signals.SIGSTOP}:
         unix_signals.signal(number, unix_signals.SIG_DFL)
     unix_signals.pthread_sigmask(unix_signals.SIG_SETMASK, [])
-    if master and _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, unix_signals.SIGTERM, 0, 0, 0)
-        if os.getppid() != master:  # it died before it could be heard of
-            os._exit(0)
+    if master:
+        end_with_parent(master, unix_signals.SIGTERM)
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, 0)
     if directory:

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from muleteer.errors import ExitCode
+from muleteer.ipc.parent import end_with_parent
 from muleteer.ipc.scoreboard import Row
 from muleteer.roles.role import Role
 from muleteer.runtime import Runtime
 
-__all__ = ["fork_child"]
+__all__ = ["fork_child", "fork_scout"]
 
 
 def fork_child(
@@ -51,6 +52,25 @@ def fork_child(
         runtime.sit(row)
         name_process(str(row.seat))
         code = make_role(row).run()
+    except BaseException:  # noqa: BLE001 - the last frame of the process; it is logged and ends
+        traceback.print_exc()
+    finally:
+        _end(code)
+
+
+def fork_scout(look: Callable[[], bool]) -> int:
+    """Fork a process that only looks, and ends: with exit code 0, or 22 for no; returns its pid."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    zygote = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    code: int = ExitCode.START_FAILED
+    try:
+        end_with_parent(zygote, unix_signals.SIGKILL)
+        _reset_unix_signals()
+        code = ExitCode.OK if look() else ExitCode.NO_APP
     except BaseException:  # noqa: BLE001 - the last frame of the process; it is logged and ends
         traceback.print_exc()
     finally:

@@ -16,22 +16,34 @@ from muleteer.facade.install import install
 from muleteer.runtime import Runtime
 from muleteer.serve import loader
 
-__all__ = ["begin_to_load", "end_loading", "print_app_traceback", "reason"]
+__all__ = ["begin_to_load", "end_loading", "prepare_to_share", "print_app_traceback", "reason"]
 
 _DJANGO = "muleteer.contrib.django.boot"
 """Loaded by name, and only for an application that is Django's."""
 
 
-def begin_to_load(runtime: Runtime) -> None:
-    """Have `import uwsgi` work, and import what is to be there before the application."""
+def prepare_to_share(runtime: Runtime) -> None:
+    """Have `import uwsgi` work, and import what every child shares in any case."""
     settings = runtime.settings
     loader.prepare_process(settings)
     install(runtime)
-    is_django = (settings.module or "").startswith("django.")
+    if settings.shared_import or not settings.lazy_apps:
+        _set_up_django(runtime)
+    loader.import_modules(settings, "shared_import")
+
+
+def begin_to_load(runtime: Runtime) -> None:
+    """Import what is to be there before the application."""
+    if runtime.settings.lazy_apps:
+        _set_up_django(runtime)
+    for field in ("import_", "spooler_import"):
+        loader.import_modules(runtime.settings, field)
+
+
+def _set_up_django(runtime: Runtime) -> None:
+    is_django = (runtime.settings.module or "").startswith("django.")
     if is_django or "DJANGO_SETTINGS_MODULE" in os.environ:
-        importlib.import_module(_DJANGO).prepare(settings)
-    for field in ("shared_import", "import_", "spooler_import"):
-        loader.import_modules(settings, field)
+        importlib.import_module(_DJANGO).prepare(runtime.settings)
 
 
 def end_loading(runtime: Runtime) -> None:

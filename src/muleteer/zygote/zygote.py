@@ -37,8 +37,14 @@ from muleteer.serve import loader
 from muleteer.serve.mounts import under_one_roof
 from muleteer.serve.programs import load_program
 from muleteer.serve.static import serves_files
-from muleteer.zygote.forking import fork_child
-from muleteer.zygote.loading import begin_to_load, end_loading, print_app_traceback, reason
+from muleteer.zygote.forking import fork_child, fork_scout
+from muleteer.zygote.loading import (
+    begin_to_load,
+    end_loading,
+    prepare_to_share,
+    print_app_traceback,
+    reason,
+)
 
 __all__ = ["Zygote", "live"]
 
@@ -85,7 +91,6 @@ class Zygote:
         self.name_process(f"zygote {self.runtime.generation}")
         if not self._load():
             return ExitCode.NO_APP
-        self._report()
         gc.collect()
         gc.freeze()  # no collection touches these pages again: they stay shared with the children
         return self._serve_orders()
@@ -109,14 +114,22 @@ class Zygote:
     # -- loading -----------------------------------------------------------------------------
 
     def _load(self) -> bool:
+        if not self._load_or_say_why(lambda: prepare_to_share(self.runtime)):
+            return False
+        return self._send_scout() if self.settings.lazy_apps else self._load_and_report()
+
+    def _load_and_report(self) -> bool:
         started = time.monotonic()
+        if not self._load_or_say_why(self._load_all):
+            return False
+        seconds = time.monotonic() - started
+        journal.app_loaded(self.runtime.generation, seconds, loader.describe(self.settings))
+        self._report()
+        return True
+
+    def _load_or_say_why(self, load: Callable[[], None]) -> bool:
         try:
-            begin_to_load(self.runtime)
-            self.application = self._load_applications()
-            self.programs = [
-                load_program(text, f"mule = {text}") for text in self.settings.mule_programs
-            ]
-            end_loading(self.runtime)
+            load()
         except (MuleteerError, SystemExit) as error:
             self._tell_of_code()
             return self._failed(reason(error))
@@ -124,9 +137,33 @@ class Zygote:
             print_app_traceback(error)
             self._tell_of_code(*files_in(error))
             return self._failed(f"{loader.describe(self.settings)}: {reason(error)}")
-        seconds = time.monotonic() - started
-        journal.app_loaded(self.runtime.generation, seconds, loader.describe(self.settings))
         return True
+
+    def _load_all(self) -> None:
+        """Load the application and the mules' programs; raises whatever they raise."""
+        begin_to_load(self.runtime)
+        self.application = self._load_applications()
+        self.programs = [
+            load_program(text, f"mule = {text}") for text in self.settings.mule_programs
+        ]
+        end_loading(self.runtime)
+
+    def _send_scout(self) -> bool:
+        """With `lazy-apps`: load in a process that ends then, to learn what is registered.
+
+        So a timer is one, whatever each child loads, and code that does not load is no generation.
+        """
+        _, status = os.waitpid(fork_scout(self._load_and_report), 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code not in (ExitCode.OK, ExitCode.NO_APP):  # else it told why itself
+            self._failed(f"its import ended the process ({_how(code)})")
+        return code == ExitCode.OK
+
+    def _load_in_child(self) -> None:
+        """With `lazy-apps`: what the zygote does without it."""
+        self.runtime.loading = True
+        self._load_all()
+        self.runtime.loading = False
 
     def _load_applications(self) -> loader.Application:
         """Return what answers requests: the application, those mounted beside it, static files."""
@@ -210,6 +247,8 @@ class Zygote:
         self._tell("forked", row=row.index, pid=pid)
 
     def _make_role(self, row: Row) -> Role:
+        if self.settings.lazy_apps and row.seat.kind != "watcher":
+            self._load_in_child()
         if row.seat.kind == "spooler":
             return Spooler(self.runtime, row)
         if row.seat.kind == "gateway":
@@ -248,6 +287,10 @@ class Zygote:
         for pid in self.children:
             os.kill(pid, unix_signals.SIGKILL)
         return ExitCode.OK
+
+
+def _how(code: int) -> str:
+    return f"killed by {unix_signals.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def _let_go_of_terminal() -> None:

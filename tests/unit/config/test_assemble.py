@@ -191,7 +191,6 @@ def test_what_is_accepted_says_why_it_has_no_effect() -> None:
         ("proceses = 4", "there is no such option; did you mean processes?"),
         ("qqqqqq = 4", "there is no such option; to keep it as a placeholder, write set-plac"),
         ("carbon = :9", "muleteer does not have uWSGI's option 'carbon' yet; remove it, or remove"),
-        ("lazy-apps = true", "muleteer does not have uWSGI's option 'lazy-apps' yet: the app is"),
     ],
 )
 @pytest.mark.parametrize("place", ["strict = true\n{}\n", "{}\nstrict = true\n"])

@@ -198,9 +198,9 @@ class ProcessOptions:
     )
     lazy_apps: bool = option(
         False,
-        "Load the app in each worker instead of once before the fork.",
-        uwsgi="not yet: the app is loaded once and shared by the fork;"
-        " open connections in a @postfork function",
+        "Load the app in each process after its fork, instead of once before.",
+        uwsgi="differs: mules and spoolers load it, too, and what it registers is there once; there"
+        " the decorators do not work. A reload of code that does not load changes nothing",
     )
     uid: str | None = option(
         None,
