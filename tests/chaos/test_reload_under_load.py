@@ -63,7 +63,8 @@ def loads_on(server: Server, through: Address) -> list[Load]:
 
 def reload(server: Server, generation: int, how: str) -> None:
     """Another version, asked for and waited for; or asked for in the middle of the one before."""
-    server.write({"generation": str(generation)})
+    server.write({"next": str(generation)})
+    os.replace(server.folder / "next", server.folder / "generation")
     after = server.log.here()
     server.send(unix_signals.SIGHUP)
     server.wait_for("chain reload started", after=after, within=60)
@@ -92,6 +93,9 @@ def test_not_one_request_fails_while_it_reloads(
         report(load, began, reloading, over)
     assert {load.name: load.failures()[:3] for load in loads if load.failures()} == {}
     assert server.get("/").text == f"generation {generation}"
+    kept = loads[0].ask
+    assert isinstance(kept, KeptAlive)
+    assert kept.again <= max(1, generation // 10), "told that its connection ends, before it ends"
     assert all(load.seconds(reloading, over) for load in loads)
 
 

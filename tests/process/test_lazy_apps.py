@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal as unix_signals
+import time
 
 import pytest
 from tests.harness import Server, eventually
@@ -75,6 +76,14 @@ def test_what_it_registers_is_there_once_and_works(yard: Playground) -> None:
     yard.wait_for(*(f"forked {pid}" for pid in living(yard.server)))
     assert yard.server.log.find(r"the clock has: timer\(1\) -> signal \d+ \(app\.tick\)[^,]*$")
     assert not {"task False", "message False", "signal False", "tick False"} & set(yard.notes())
+
+
+def test_a_timer_is_one_whoever_loads_it(start_server: StartServer) -> None:
+    """The third tick of one that is due each second cannot come before three seconds."""
+    started = time.monotonic()
+    yard = play(start_server, CODE, LAZY)
+    yard.wait_for("tick True", "tick True", "tick True", within=20)
+    assert time.monotonic() - started >= 3.0
 
 
 def test_a_child_that_is_replaced_loads_it_again(yard: Playground) -> None:
