@@ -205,8 +205,17 @@ def _grows_and_shrinks(server: Server) -> object:
 def _idle(server: Server) -> object:
     """All workers leave; the next request is answered by another one."""
     first = evaluate(server, "os.getpid()")
-    server.wait_for("(?i)cheap", after=server.log.here(), within=PATIENCE_S)
+    assert isinstance(first, int)
+    eventually(lambda: not _lives(first), within=PATIENCE_S)
     return evaluate(server, "os.getpid()") != first
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _dies_idle(server: Server) -> object:
