@@ -363,6 +363,7 @@ def _fill(roster: Roster, seat: Seat, now: float, decision: Decision) -> None:
     if seat.kind != "worker" and here:  # one process per channel reader: the old one leaves first
         decision.actions.extend(Retire(child) for child in old)
         return
+    decision.actions.extend(Retire(child) for child in _superfluous(old))
     if len(here) >= CHILDREN_PER_SEAT:
         return  # those who leave have their mercy; a death is heard of
     reborn_at = _reborn_at(roster, seat, decision)
@@ -370,6 +371,15 @@ def _fill(roster: Roster, seat: Seat, now: float, decision: Decision) -> None:
         decision.later(reborn_at)
         return
     decision.actions.append(Spawn(seat))
+
+
+def _superfluous(old: list[ChildHandle]) -> list[ChildHandle]:
+    """All of a seat's old children but the one that serves until the successor does.
+
+    There is more than one when the next reload came before the last one's child was ready.
+    """
+    keep = max(old, key=lambda c: (c.phase is Phase.READY, c.generation), default=None)
+    return [child for child in old if child is not keep]
 
 
 def _reborn_at(roster: Roster, seat: Seat, decision: Decision) -> float:

@@ -587,3 +587,20 @@ def test_many_reloads_in_a_row_come_to_rest() -> None:
         assert len(world.roster.children) <= policy.CHILDREN_PER_SEAT
     world.bury_leaving()
     world.run_until_announced()
+
+
+@pytest.mark.parametrize("becomes_ready", [False, True])
+def test_reloads_that_overtake_their_children_come_to_rest(becomes_ready: bool) -> None:
+    """Each was loaded before the last one's child was ready: the seat is served, and not full."""
+    world = World((Seat("worker", 1),)).served()
+    for _ in range(6):
+        world.roster.reload_wanted = True
+        world.settle()
+        if becomes_ready:  # between the order to reload and the code that is loaded
+            world.fork_and_speak()
+        world.loaded()
+        world.settle()
+        assert any(c.counts and c.phase is Phase.READY for c in world.roster.children)
+        assert len(world.roster.children) <= policy.CHILDREN_PER_SEAT
+    world.run_until_announced()
+    assert len(world.roster.children) == 1
