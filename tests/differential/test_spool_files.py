@@ -277,8 +277,8 @@ def test_both_work_on_one_directory(
     paths, ours = set(), set()
     for n in range(300):
         paths.add(store.put({b"n": b"%d" % n}))
-        if n % 3 == 0:
-            task = _claim(store)
+        # uWSGI may have taken all there are
+        if n % 3 == 0 and (task := store.claim(time.time() + 1)) is not None:
             ours.add(task.path)
             store.settle(task, Outcome.OK)
     paths.add(bytes(reference.get("/").body))  # it wakes uWSGI's spoolers
