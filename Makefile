@@ -63,8 +63,9 @@ demo: $(VENV)/.demo
 demo-everything: $(VENV)/.demo
 	@exec $(BIN)/muleteer examples/everything/everything.ini
 
+# Most tests wait for a server, not for a processor: so three at a time on two of them.
 test: $(VENV)/.test reference nginx browser erlang strace lint
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest --numprocesses 3 --dist worksteal $(PYTEST)
 
 test-unit: $(VENV)/.test
 	$(BIN)/pytest tests/unit $(PYTEST)

@@ -48,7 +48,7 @@ TRAVELS: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "seen"), TRAVELS, ids=lambda v: repr(v)[:20])
+@pytest.mark.parametrize(("sent", "seen"), TRAVELS, ids=lambda v: f"{type(v).__name__}-{v!r}"[:14])
 def test_a_value_arrives(sent: Any, seen: Any) -> None:
     """Text is its UTF-8 bytes, bytes are bytes, JSON is JSON; and a local copy sees the same."""
     assert decode_values(encode_values([b"f", sent, b"end"])) == [b"f", seen, b"end"]
