@@ -33,6 +33,8 @@ class Terminal:
         self._fd, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         environ = {**os.environ, "TERM": "xterm", **(env or {})}
+        for name in ("COLUMNS", "LINES"):  # they would win over the terminal's own size
+            environ.pop(name, None)
         self.process = subprocess.Popen(
             ["setsid", "--ctty", *command],
             stdin=inner, stdout=inner, stderr=inner, env=environ,

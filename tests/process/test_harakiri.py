@@ -384,7 +384,7 @@ def test_a_request_may_hear_of_its_deadline(start_server: StartServer, threads: 
     assert {client.read_response().status for client in clients} == {500}
     for client in clients:
         client.close()
-    assert len(server.log.find("tidied up slow")) == threads
+    eventually(lambda: len(server.log.find("tidied up slow")) == threads)
     assert server.get("/").text == "ok"
     assert server.pids("worker") == before
     server.wait_for(r"harakiri of worker 1 \(pid: \d+\): GET /slow\?a=b \(1\.\d s old\)")

@@ -58,8 +58,9 @@ def test_everything_runs_in_the_group_it_was_given(start_server: StartServer) ->
 def test_root_is_given_up_once_the_sockets_are_bound(tmp_path: Path) -> None:
     """`uid = nobody`: not one process can become root again, and the socket is nobody's."""
     nobody = pwd.getpwnam("nobody")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.owner() == "root" and not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
     ini = INI.replace("gid = 12345", "uid = nobody\nspooler-processes = 2")
     files = {"app.py": APP, "spool/": ""}
     server = Server(tmp_path / "run", ini=ini, files=files)

@@ -97,9 +97,10 @@ def requests_going_on(server: Logged) -> Iterator[list[int]]:
     stop = threading.Event()
     numbers = iter(range(1, 1 << 30))
     lock = threading.Lock()
+    address = server.address  # the log that tells it is about to be moved away
 
     def ask() -> None:
-        with Client(server.address) as client:
+        with Client(address) as client:
             while not stop.is_set():
                 with lock:
                     number = next(numbers)
