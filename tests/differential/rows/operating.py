@@ -110,10 +110,10 @@ CLAIMS = [
     _row(
         "workers that cannot live: the others' timers go on",
         _ticks_regularly,
-        ini="mules = 1\nprocesses = 1",
+        ini="mules = 1\nprocesses = 1\nforkbomb-delay = 4",
         app=CRASHING,
         starts=False,
-        differs="the master goes on; there it sleeps for two seconds, again and again",
+        differs="the master goes on; there it sleeps for `forkbomb-delay` seconds, again and again",
         ours=True,
         theirs=False,
         defect=29,
