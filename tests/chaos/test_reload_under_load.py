@@ -121,4 +121,5 @@ def test_broken_code_costs_no_request(start_server: StartServer, start_nginx: St
             server.wait_for("reload failed", times=times, within=60)
     assert {load.name: load.failures()[:3] for load in loads if load.failures()} == {}
     assert all(load.answers for load in loads)
-    assert {one.pid for one in server.children()} == children
+    # the last failed zygote may still be on its way out
+    eventually(lambda: {one.pid for one in server.children()} == children)
