@@ -49,7 +49,7 @@ def ran(yard: Playground, n: int) -> None:
 def test_idle_spooler_leaves_and_is_back_for_a_task(yard: Playground) -> None:
     """Again and again; `spooler_pids()` says 0 meanwhile."""
     for n in range(3):
-        assert yard.ask("uwsgi.spooler_pids()") == [0]
+        eventually(lambda: yard.ask("uwsgi.spooler_pids()") == [0])
         yard.ask(f"once.spool(n={n})")
         ran(yard, n)
         at_rest(yard)
