@@ -44,7 +44,7 @@ def hook(message):
     if message.startswith(b"run "):
         number, _, source = message[4:].partition(b" ")
         say("RAN", number.decode(), here(), repr(run(source.decode(), {})))
-    elif message.startswith(b"#"):
+    elif message.startswith(b"#"):  # of a row that waits for no word of it
         counted.append(message)
     else:
         say("GOT", len(message), message[:9], here())
@@ -357,7 +357,7 @@ CLAIMS = [
     sent("`mule_msg(bytes, farm)`, the name in bytes", _got("uwsgi.mule_msg(b'hay', b'barn')")),
     sent(
         "`mule_msg(bytes, farm)`, the name in text",
-        value("uwsgi.mule_msg(b'hay', 'barn')"),
+        value("uwsgi.mule_msg(b'# hay', 'barn')"),
         differs="bytes and text name it",
         ours=True,
         theirs=REFUSED,
@@ -366,7 +366,7 @@ CLAIMS = [
     sent("`farm_msg(text, bytes)`", _got("uwsgi.farm_msg('barn', b'hay')")),
     sent(
         "`farm_msg(bytes, bytes)`",
-        value("uwsgi.farm_msg(b'barn', b'hay')"),
+        value("uwsgi.farm_msg(b'barn', b'# hay')"),
         differs="bytes and text name it",
         ours=None,
         theirs="raises TypeError",
