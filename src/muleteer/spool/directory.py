@@ -218,7 +218,7 @@ class DirectoryStore:
         if fd is None:
             return
         try:
-            os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR)
+            _give_back(fd)
         except OSError as trouble:
             raise self._unavailable(f"put task {task.name!r} back", trouble) from trouble
         finally:
@@ -460,8 +460,8 @@ def _mark_run(fd: int, status: os.stat_result) -> None:
         pass  # another user's file: it runs all the same, only a crash would go uncounted
 
 
-def _give_back(fd: int, at: float | None) -> None:
-    """Have the file as it was before the run, due `at`."""
+def _give_back(fd: int, at: float | None = None) -> None:
+    """Have the file as it was before the run, due `at`; None: whenever it was."""
     os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR)
     if at is not None:
         os.utime(fd, (at, at))
