@@ -28,7 +28,7 @@ from muleteer.spool.marks import RUN_BEGUN, is_running
 from muleteer.spool.results import DONE, result_in
 from muleteer.spool.store import Task
 from muleteer.wire.packet import decode_vars
-from muleteer.wire.spoolfile import HEADER_BYTES, MODIFIER, decode_task
+from muleteer.wire.spoolfile import HEADER_BYTES, MODIFIER, SpoolTask, decode_task
 
 __all__ = [
     "OUTCOMES",
@@ -290,20 +290,20 @@ def _status_of_open(found: Found, fd: int, now: float) -> Status:
         state = State.RUNNING
     else:
         state = State.DELAYED if info.st_mtime > now else State.WAITING
-    task_vars, error = _head(fd, info.st_size)
-    attempts = task_vars.get(notes.ATTEMPTS, b"")
+    head, error = _head(fd, info.st_size)
+    task = notes.task_of(found.path, head)
     begun = state is State.RUNNING and info.st_mode & RUN_BEGUN
     reason, ended_at = _reason(found) if state is State.DEAD else ("", 0.0)
     return Status(
         found.path,
         state,
-        function_of(task_vars),
-        queued_at=_queued_at(found, task_vars),
+        function_of(task.vars),
+        queued_at=task.queued_at,
         due_at=0.0 if state is State.DEAD else info.st_mtime,
         started_at=info.st_ctime if begun else 0.0,
         ended_at=ended_at,
-        attempts=int(attempts) if attempts.isdigit() else 0,
-        last_error=reason or error or _text(task_vars, notes.LAST_ERROR),
+        attempts=task.attempts,
+        last_error=reason or error or task.last_error,
         size_bytes=info.st_size,
     )
 
@@ -311,13 +311,6 @@ def _status_of_open(found: Found, fd: int, now: float) -> Status:
 def function_of(task_vars: Mapping[bytes, bytes]) -> str:
     """The function a task calls, by the vars of our decorators or of uWSGI's."""
     return _text(task_vars, b"ud_spool_name") or _text(task_vars, b"ud_spool_func")
-
-
-def _queued_at(found: Found, task_vars: Mapping[bytes, bytes]) -> float:
-    try:
-        return float(task_vars.get(notes.QUEUED_AT, b"")) or names.queued_at(found.name)
-    except ValueError:
-        return names.queued_at(found.name)
 
 
 def _text(task_vars: Mapping[bytes, bytes], key: bytes) -> str:
@@ -333,7 +326,7 @@ def content_of(found: Found) -> Task:
         os.close(fd)
 
 
-def _head(fd: int, size: int) -> tuple[Mapping[bytes, bytes], str]:
+def _head(fd: int, size: int) -> tuple[SpoolTask, str]:
     """The vars before the body, which may be large and is not read; and what is wrong with them."""
     data = os.pread(fd, _HEAD_BYTES, 0)
     end = HEADER_BYTES + int.from_bytes(data[1:3], "little")
@@ -342,9 +335,9 @@ def _head(fd: int, size: int) -> tuple[Mapping[bytes, bytes], str]:
     try:
         if len(data) < end or data[0] != MODIFIER:
             decode_task(data)  # says what is wrong
-        return dict(decode_vars(data[HEADER_BYTES:end])), ""
+        return SpoolTask(dict(decode_vars(data[HEADER_BYTES:end]))), ""
     except Malformed as error:
-        return {}, str(error)
+        return SpoolTask({}), str(error)
 
 
 def _status_done(found: Found, data: bytes) -> Status:
