@@ -69,7 +69,10 @@ class State(StrEnum):
 QUEUED: Final = frozenset({State.WAITING, State.DELAYED, State.RUNNING})
 """The states of a task whose file lies in the spool directory itself."""
 
-OUTCOMES: Final = frozenset({State.DEAD, State.DONE})
+_OUTCOME_IN: Final = {DONE: State.DONE, DEAD: State.DEAD}
+"""The folders of the tasks that are over, and the state of what lies in them."""
+
+OUTCOMES: Final = frozenset(_OUTCOME_IN.values())
 """The states of a task that will not run again by itself."""
 
 
@@ -121,8 +124,7 @@ class Found:
     @property
     def path(self) -> bytes:
         """The task's own path; a dead or done one's priority is not in it."""
-        is_outcome = self.folder in (DEAD, DONE)
-        return _joined(self.home, b"" if is_outcome else self.folder, self.name)
+        return _joined(self.home, b"" if self.folder in _OUTCOME_IN else self.folder, self.name)
 
     @property
     def rank(self) -> names.Rank:
@@ -160,7 +162,7 @@ def _places(path: bytes) -> Iterator[tuple[bytes, bytes]]:
     folder = path.rpartition(b"/")[0]
     home, _, last = folder.rpartition(b"/")
     homes = [folder]
-    if last in (DEAD, DONE):
+    if last in _OUTCOME_IN:
         homes = [home]
     elif last.isdigit():  # a priority; or a spool directory that is called so
         homes = [home, folder]
@@ -180,9 +182,9 @@ def walk(home: bytes, states: Iterable[State] = QUEUED) -> Iterator[Found]:
     wanted = frozenset(states)
     if wanted & QUEUED:
         yield from _walk_queue(home)
-    for place, state in ((DONE, State.DONE), (DEAD, State.DEAD)):
+    for folder, state in _OUTCOME_IN.items():
         if state in wanted:
-            yield from _walk_folder(home, place, [])
+            yield from _walk_folder(home, folder, [])
 
 
 def count(home: bytes) -> tuple[int, int]:
@@ -207,7 +209,7 @@ def _count_folder(home: bytes, folder: bytes, priorities: list[bytes]) -> int:
     except OSError as error:
         raise unavailable(home, "count tasks", error) from error
     priorities += [name for name in found if not folder and name.isdigit()]
-    return sum(name.startswith(names.PREFIX) and not name.endswith(REASON) for name in found)
+    return sum(map(_is_task, found))
 
 
 def _walk_queue(home: bytes) -> Iterator[Found]:
@@ -237,7 +239,7 @@ def _found(
 ) -> Found | None:
     name = entry.name
     try:
-        if name.startswith(names.PREFIX) and not name.endswith(REASON):
+        if _is_task(name):
             if entry.is_file(follow_symlinks=False):
                 return Found(home, folder, name, entry.stat(follow_symlinks=False))
         elif not folder and name.isdigit() and entry.is_dir(follow_symlinks=False):
@@ -247,10 +249,16 @@ def _found(
     return None
 
 
+def _is_task(name: bytes) -> bool:
+    """Whether a task's file is called so, wherever it lies."""
+    return name.startswith(names.PREFIX) and not name.endswith(REASON)
+
+
 def may_be(found: Found, states: frozenset[State], now: float) -> bool:
     """Whether a closer look may find it in one of these states; reads nothing."""
-    if found.folder == DEAD or found.folder == DONE:
-        return (State.DEAD if found.folder == DEAD else State.DONE) in states
+    outcome = _OUTCOME_IN.get(found.folder)
+    if outcome is not None:
+        return outcome in states
     if found.info.st_mode & RUN_BEGUN:
         return bool(states & QUEUED)
     if found.info.st_mtime > now:
@@ -362,7 +370,7 @@ def _status_done(found: Found, data: bytes) -> Status:
 
 
 def _unreadable(found: Found, why: str) -> Status:
-    state = {DEAD: State.DEAD, DONE: State.DONE}.get(found.folder, State.WAITING)
+    state = _OUTCOME_IN.get(found.folder, State.WAITING)
     queued_at = names.queued_at(found.name)
     return Status(found.path, state, queued_at=queued_at, last_error=why)
 
