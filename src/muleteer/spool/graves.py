@@ -18,7 +18,7 @@ from typing import Final
 from muleteer.spool.files import make_folder, write_whole
 from muleteer.spool.marks import BURIED
 
-__all__ = ["DEAD", "REASON", "lay"]
+__all__ = ["DEAD", "REASON", "forget_reason", "lay"]
 
 DEAD: Final = b"dead"
 REASON: Final = b".reason"
@@ -43,8 +43,16 @@ def lay(home: bytes, name: bytes, fd: int, reason: str) -> bytes:
         os.rename(home + b"/" + name, grave)
         os.fchmod(fd, BURIED)
     except FileNotFoundError:  # somebody removed the task: it needs no grave
-        _forget(grave + REASON)
+        forget_reason(grave)
     return grave
+
+
+def forget_reason(grave: bytes) -> None:
+    """Remove the reason beside a dead task that is dead no more."""
+    try:
+        os.unlink(grave + REASON)
+    except FileNotFoundError:
+        pass  # it never had one, or somebody tidied up
 
 
 def _free(grave: bytes) -> bytes:
@@ -54,10 +62,3 @@ def _free(grave: bytes) -> bytes:
         number += 1
         free = b"%s.%d" % (grave, number)
     return free
-
-
-def _forget(reason: bytes) -> None:
-    try:
-        os.unlink(reason)
-    except FileNotFoundError:
-        pass  # the disk was full

@@ -26,7 +26,7 @@ from muleteer.errors import Malformed, SpoolError
 from muleteer.spool import notes
 from muleteer.spool.filelock import try_lock, unlock
 from muleteer.spool.files import is_at, make_folder, read_whole, unavailable, write_whole
-from muleteer.spool.graves import DEAD, REASON
+from muleteer.spool.graves import DEAD, REASON, forget_reason
 from muleteer.spool.looking import Found, content_of, find
 from muleteer.spool.results import DONE
 from muleteer.spool.store import Task
@@ -69,7 +69,7 @@ def remove(found: Found) -> Change:
 
     change = _change(found, "remove a task", unlink)
     if change is Change.DONE and found.folder == DEAD:
-        _forget_reason(found)
+        forget_reason(found.file)
     return change
 
 
@@ -83,7 +83,7 @@ def retry(found: Found) -> Change:
     if found.folder == DEAD:
         change = _change(found, "bring a task back", lambda fd: _revive(found, fd))
         if change is Change.DONE:
-            _forget_reason(found)
+            forget_reason(found.file)
         return change
     return _change(found, "make a task due", lambda fd: _make_due(found, fd))
 
@@ -105,7 +105,7 @@ def move(found: Found, home: bytes) -> Change:
     """
     if found.folder == DONE or os.path.realpath(home) == os.path.realpath(found.home):
         return Change.REFUSED
-    target = b"/".join(part for part in (home, found.folder, found.name) if part)
+    target = replace(found, home=home).file
     if not os.path.isdir(home):
         raise unavailable(home, "move a task there", FileNotFoundError(2, "no such directory"))
     if found.folder:
@@ -213,11 +213,4 @@ def _carry_reason(found: Found, target: bytes) -> None:
             write_whole(target + REASON, file.read())
     except FileNotFoundError:
         return
-    _forget_reason(found)
-
-
-def _forget_reason(found: Found) -> None:
-    try:
-        os.unlink(found.file + REASON)
-    except FileNotFoundError:
-        pass  # it never had one, or somebody tidied up
+    forget_reason(found.file)
