@@ -55,12 +55,7 @@ def release(home: bytes, key: bytes, path: bytes) -> None:
         fd = os.open(file, _OPEN)
     except FileNotFoundError:
         return
-    try:
-        if try_lock(fd) and is_at(file, os.fstat(fd)) and os.pread(fd, _PATH_BYTES, 0) == path:
-            os.unlink(file)
-    finally:
-        unlock(fd)
-        os.close(fd)
+    _remove_if(fd, file, lambda holder: holder == path)
 
 
 def sweep_keys(home: bytes) -> Iterator[None]:
@@ -79,17 +74,17 @@ def _sweep(file: bytes) -> None:
         fd = os.open(file, _OPEN)
     except OSError:
         return  # another spooler sweeps, too; or it is none of ours
+    _remove_if(fd, file, lambda holder: not os.path.lexists(holder))
+
+
+def _remove_if(fd: int, file: bytes, is_over: Callable[[bytes], bool]) -> None:
+    """Remove a key if that is so of the task that has it, unless it is in use; closes `fd`."""
     try:
-        if try_lock(fd) and is_at(file, os.fstat(fd)) and not _names_something(fd):
+        if try_lock(fd) and is_at(file, os.fstat(fd)) and is_over(os.pread(fd, _PATH_BYTES, 0)):
             os.unlink(file)
     finally:
         unlock(fd)
         os.close(fd)
-
-
-def _names_something(fd: int) -> bool:
-    path = os.pread(fd, _PATH_BYTES, 0)
-    return bool(path) and os.path.lexists(path)
 
 
 @contextmanager
