@@ -19,7 +19,7 @@ from muleteer.errors import BadValue
 from muleteer.wire.handshake import Local
 from muleteer.wire.terms import Atom, Pid, Ref
 
-__all__ = ["Identity", "read_cookie", "split_name"]
+__all__ = ["Identity", "chosen_cookie", "full_name", "read_cookie", "split_name"]
 
 _ALIVE = frozenset(string.ascii_letters + string.digits + "_-.")
 _HOST = _ALIVE | {":"}
@@ -39,6 +39,11 @@ def split_name(name: str) -> tuple[str, str]:
 def full_name(name: str) -> str:
     """`py@host` of `py`: without a host it is this machine's short name, as `erl -sname` has it."""
     return name if "@" in name else f"{name}@{os.uname().nodename.partition('.')[0]}"
+
+
+def chosen_cookie(option: str | None) -> bytes:
+    """The cookie that `erlang-cookie` says, else the one in ~/.erlang.cookie."""
+    return option.encode() if option else read_cookie()
 
 
 def read_cookie(path: Path | None = None) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from muleteer.erlang.client import ErlangClient, connect
-from muleteer.erlang.identity import read_cookie
+from muleteer.erlang.identity import chosen_cookie
 from muleteer.errors import ErlangError
 from muleteer.runtime import Runtime
 from muleteer.wire.terms import Pid
@@ -54,8 +54,10 @@ class Erlang:
 
         Blocks up to `timeout` seconds. ValueError when the node is not there or refuses us.
         """
-        alive = (self._runtime.settings.erlang or "muleteer").partition("@")[0]
-        client = connect(node, self._cookie(), alive=alive, timeout=timeout)
+        settings = self._runtime.settings
+        alive = (settings.erlang or "muleteer").partition("@")[0]
+        cookie = chosen_cookie(settings.erlang_cookie)
+        client = connect(node, cookie, alive=alive, timeout=timeout)
         line = Line(max(self._lines, default=0) + 1)
         line.pid, line.node = client.pid, client.node
         self._lines[line] = client
@@ -116,7 +118,3 @@ class Erlang:
             raise ErlangError(
                 f"there is no Erlang connection {line}; erlang_connect makes one"
             ) from None
-
-    def _cookie(self) -> bytes:
-        cookie = self._runtime.settings.erlang_cookie
-        return cookie.encode() if cookie else read_cookie()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from muleteer import journal
-from muleteer.erlang.identity import full_name, read_cookie
+from muleteer.erlang.identity import chosen_cookie, full_name
 from muleteer.erlang.node import ErlangNode
 from muleteer.errors import UnknownFunction
 from muleteer.ipc.scoreboard import Row
@@ -30,10 +30,9 @@ class Gateway(Role):
         super().__init__(runtime, row)
         chosen = self.settings
         self._name = full_name(chosen.erlang or "muleteer")
-        cookie = chosen.erlang_cookie.encode() if chosen.erlang_cookie else read_cookie()
         self._node = ErlangNode(
             self._name,
-            cookie,
+            chosen_cookie(chosen.erlang_cookie),
             processes=self.registry.erlang,
             call=self._call,
             bind=chosen.erlang_bind,
