@@ -15,6 +15,7 @@
       ErlangError            (+ ValueError)                NodeDown, NodeRefused, NodeLost,
                              NoAnswer (+ TimeoutError)
       Retry, Drop            raised by a task: later again, or not at all
+      DeadlinePassed         (+ TimeoutError) raised in what is over its harakiri
     Retire, Leave            BaseException: the two ways a child's loop ends
     Postponed                BaseException: a signal's handler found its lock taken
 
@@ -39,6 +40,7 @@ __all__ = [
     "ChannelFull",
     "ConfigError",
     "Contradiction",
+    "DeadlinePassed",
     "Drop",
     "ErlangError",
     "ExitCode",

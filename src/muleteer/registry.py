@@ -64,9 +64,9 @@ class Registry:
     """Further hooks for mule messages (`install_mule_msg_hook`), after `mule_msg_hook`."""
 
     rpc: dict[bytes, Callable[..., Any]] = field(default_factory=dict)
+    """Functions that other processes call by name."""
     erlang: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """What runs for messages to a registered name of our Erlang node."""
-    """Functions that other processes call by name."""
 
     def target_of(self, signum: int) -> str:
         """Return a signal's target; '' (any worker) for a number nobody registered, as uWSGI."""

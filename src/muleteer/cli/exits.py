@@ -1,4 +1,4 @@
-"""How `muleteer spool` ends, and the error for words that mean nothing.
+"""How commands end, and the error for words that mean nothing.
 
 Runs in: the shell's process.
 """
@@ -17,9 +17,12 @@ class Exit(IntEnum):
 
     OK = 0
     FAILED = 1
-    """A task that was named is not there, or the directory cannot be used."""
+    """A named task, the directory or the server is not there, or the reload failed."""
     LEFT_ALONE = 2
-    """Some of the tasks were left as they are: they run, or the command does not fit them."""
+    """Some of the tasks were left as they are: they run, or the command does not fit them.
+
+    Of a reload: it goes on, and was not waited for any longer.
+    """
     MISUSED = 3
     """The words of the command are wrong."""
     TASK_FAILED = 4

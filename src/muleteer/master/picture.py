@@ -236,7 +236,7 @@ class _Exposure:
         }
 
     def _clock(self) -> list[Values]:
-        """Timers and cron jobs, the next first; those of the watcher have no time."""
+        """Timers and cron jobs, the next first; what the watcher raises has no time to show."""
         router = self.sights.router
         shots = router.clock.schedule(self.now, self.wall)
         timed = [
@@ -260,7 +260,7 @@ def _queue(listener: Listener) -> int:
 
 
 def _status(row: Row | None) -> str:
-    """uWSGI's word; a child on its way in or out says so."""
+    """uWSGI's word: cheap, idle, busy, or sigN in a signal handler."""
     if row is None:
         return "cheap"
     if row.current_signal >= 0:
