@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from muleteer.cli.exits import Misused
 from muleteer.errors import NodeUnreachable, RpcError, SignalError
 from muleteer.rpc.caller import Caller
 from muleteer.rpc.classic import ping, send_signal
@@ -34,10 +35,6 @@ class Errand:
     command: str
     words: list[str]
     timeout_s: float | None = None
-
-
-class _Misused(Exception):
-    """The words of the command are wrong."""
 
 
 def find(arguments: Sequence[str]) -> Errand | None:
@@ -69,7 +66,7 @@ def run(errand: Errand) -> int:
     try:
         words, timeout_s = _timeout_in(errand)
         return _ERRANDS[errand.command](words, timeout_s)
-    except _Misused as error:
+    except Misused as error:
         print(f"muleteer: {error}; usage: {_USAGE[errand.command]}", file=sys.stderr)
         return MISUSED
     except NodeUnreachable as error:
@@ -93,14 +90,14 @@ def _timeout_in(errand: Errand) -> tuple[list[str], float | None]:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e9:
-        raise _Misused(f"--timeout takes seconds above 0, not {value!r}")
+        raise Misused(f"--timeout takes seconds above 0, not {value!r}")
     return words, seconds
 
 
 def _ping(words: Sequence[str], timeout_s: float | None) -> int:
     """0 when a server answers; with a warning it prints that and returns 2, as uWSGI."""
     if len(words) != 1 or not words[0]:
-        raise _Misused("ping takes an address")
+        raise Misused("ping takes an address")
     warning = ping(words[0], timeout_s or _PING_TIMEOUT_S)
     if warning:
         print(f"muleteer: {words[0]} warns: {warning}", file=sys.stderr)
@@ -111,10 +108,10 @@ def _ping(words: Sequence[str], timeout_s: float | None) -> int:
 
 def _signal(words: Sequence[str], timeout_s: float | None) -> int:
     if len(words) != 2 or not words[0]:
-        raise _Misused("signal takes an address and a number")
+        raise Misused("signal takes an address and a number")
     node, number = words
     if not (number.isascii() and number.isdigit() and int(number) <= 255):
-        raise _Misused(f"a signal is a number from 0 to 255, not {number!r}")
+        raise Misused(f"a signal is a number from 0 to 255, not {number!r}")
     send_signal(node, int(number), timeout_s or _TIMEOUT_S)
     print(f"signal {number} delivered to {node}")
     return 0
@@ -122,7 +119,7 @@ def _signal(words: Sequence[str], timeout_s: float | None) -> int:
 
 def _rpc(words: Sequence[str], timeout_s: float | None) -> int:
     if len(words) < 2 or not words[0] or not words[1]:
-        raise _Misused("rpc takes an address, the name of a function and its arguments")
+        raise Misused("rpc takes an address, the name of a function and its arguments")
     node, name, *args = words
     _print(Caller().call(node, name_of(name), args, timeout_s or _TIMEOUT_S))
     return 0

@@ -6,10 +6,16 @@ Runs in: the shell's process.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import NoReturn
 
-__all__ = ["Exit", "Misused", "Parser"]
+from muleteer.cli.screen import Screen
+from muleteer.errors import MuleteerError
+
+__all__ = ["Exit", "Misused", "Parser", "exit_code_of"]
+
+Run = Callable[[Sequence[str], Screen], int]
 
 
 class Exit(IntEnum):
@@ -38,3 +44,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise Misused(f"{message}; see `{self.prog} --help`")
+
+
+def exit_code_of(run: Run, arguments: Sequence[str], screen: Screen) -> int:
+    """Run a command; what it raises is one line for its reader, and the exit code."""
+    try:
+        return run(arguments, screen)
+    except Misused as error:
+        screen.complain(str(error))
+        return Exit.MISUSED
+    except MuleteerError as error:
+        screen.complain(str(error))
+        return Exit.FAILED

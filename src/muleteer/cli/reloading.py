@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muleteer.cli.asking import address_of, ask
-from muleteer.cli.exits import Exit, Misused, Parser
+from muleteer.cli.exits import Exit, Misused, Parser, exit_code_of
 from muleteer.cli.screen import Screen
-from muleteer.errors import MuleteerError, NodeUnreachable
+from muleteer.errors import NodeUnreachable
 
 __all__ = ["main", "outcome"]
 
@@ -29,18 +29,14 @@ Picture = Mapping[str, Any]
 
 def main(arguments: Sequence[str], screen: Screen | None = None) -> int:
     """Run `muleteer reload` with these arguments; returns the exit code."""
-    screen = screen or Screen()
-    try:
-        words = _parser().parse_args(arguments)
-        if not 0 < words.timeout < 1e6:
-            raise Misused(f"--timeout takes seconds above 0, not {words.timeout:g}")
-        return _reload(address_of(words.where), words.timeout, screen)
-    except Misused as error:
-        screen.complain(str(error))
-        return Exit.MISUSED
-    except MuleteerError as error:
-        screen.complain(str(error))
-        return Exit.FAILED
+    return exit_code_of(_run, arguments, screen or Screen())
+
+
+def _run(arguments: Sequence[str], screen: Screen) -> int:
+    words = _parser().parse_args(arguments)
+    if not 0 < words.timeout < 1e6:
+        raise Misused(f"--timeout takes seconds above 0, not {words.timeout:g}")
+    return _reload(address_of(words.where), words.timeout, screen)
 
 
 def outcome(before: Picture, now: Picture) -> tuple[Exit, str] | None:

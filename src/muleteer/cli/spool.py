@@ -12,13 +12,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from muleteer.cli import looking, running, steering
-from muleteer.cli.exits import Exit, Misused
+from muleteer.cli.exits import Exit, Parser, exit_code_of
 from muleteer.cli.screen import Screen
 from muleteer.cli.tasks import STATES, home_of
-from muleteer.errors import MuleteerError
 
 __all__ = ["main"]
 
@@ -27,24 +26,13 @@ _FIRST = 100
 
 def main(arguments: Sequence[str], screen: Screen | None = None) -> int:
     """Run `muleteer spool` with these arguments; returns the exit code."""
-    screen = screen or Screen()
-    try:
-        words = _parser().parse_args(arguments)
-        words.home = home_of(words.directory)
-        return int(words.command(words, screen))
-    except Misused as error:
-        screen.complain(str(error))
-        return Exit.MISUSED
-    except MuleteerError as error:
-        screen.complain(str(error))
-        return Exit.FAILED
+    return exit_code_of(_run, arguments, screen or Screen())
 
 
-class _Parser(argparse.ArgumentParser):
-    """One that raises instead of leaving: exit codes are ours."""
-
-    def error(self, message: str) -> NoReturn:
-        raise Misused(f"{message}; see `{self.prog} --help`")
+def _run(arguments: Sequence[str], screen: Screen) -> int:
+    words = _parser().parse_args(arguments)
+    words.home = home_of(words.directory)
+    return int(words.command(words, screen))
 
 
 def _duration(text: str) -> float:
@@ -61,8 +49,8 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="muleteer spool", description=_DESCRIPTION, epilog=_EPILOG)
+def _parser() -> Parser:
+    parser = Parser(prog="muleteer spool", description=_DESCRIPTION, epilog=_EPILOG)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(

@@ -12,11 +12,10 @@ import time
 from collections.abc import Sequence
 
 from muleteer.cli.asking import address_of, ask
-from muleteer.cli.exits import Exit, Misused, Parser
+from muleteer.cli.exits import Exit, Misused, Parser, exit_code_of
 from muleteer.cli.screen import Screen
 from muleteer.cli.top import Top
 from muleteer.cli.views import clock_table, tables
-from muleteer.errors import MuleteerError
 from muleteer.master.summary import summary
 
 __all__ = ["COMMANDS", "main"]
@@ -28,17 +27,13 @@ _WHERE = "the server's stats: host:port, a unix socket, or the ini file that nam
 
 def main(arguments: Sequence[str], screen: Screen | None = None) -> int:
     """Run one of the commands with these arguments; returns the exit code."""
-    screen = screen or Screen()
-    try:
-        words = _parser().parse_args(arguments)
-        words.address = address_of(words.where)
-        return int(words.command(words, screen))
-    except Misused as error:
-        screen.complain(str(error))
-        return Exit.MISUSED
-    except MuleteerError as error:
-        screen.complain(str(error))
-        return Exit.FAILED
+    return exit_code_of(_run, arguments, screen or Screen())
+
+
+def _run(arguments: Sequence[str], screen: Screen) -> int:
+    words = _parser().parse_args(arguments)
+    words.address = address_of(words.where)
+    return int(words.command(words, screen))
 
 
 def _parser() -> Parser:
