@@ -5,6 +5,7 @@ Runs in: the shell's process.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import socket
@@ -14,11 +15,20 @@ from muleteer.cli.exits import Misused
 from muleteer.config.sources import load
 from muleteer.errors import NodeUnreachable
 
-__all__ = ["address_of", "ask"]
+__all__ = ["add_where", "address_of", "ask"]
 
 _TIMEOUT_S = 5.0
 _REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 """What a server that speaks HTTP there answers; one that does not does not read it."""
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told which server it is about; `address_of` understands it."""
+    parser.add_argument(
+        "where",
+        metavar="WHERE",
+        help="the server's stats: host:port, a unix socket, or the ini file that names it",
+    )
 
 
 def address_of(where: str) -> str:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from muleteer.cli.asking import address_of, ask
+from muleteer.cli.asking import add_where, address_of, ask
 from muleteer.cli.exits import Exit, Misused, Parser, exit_code_of
 from muleteer.cli.screen import Screen
 from muleteer.errors import NodeUnreachable
@@ -55,11 +55,7 @@ def outcome(before: Picture, now: Picture) -> tuple[Exit, str] | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="muleteer reload", description="Reload a server, and wait for the end.")
-    parser.add_argument(
-        "where",
-        metavar="WHERE",
-        help="the server's stats: host:port, a unix socket, or the ini file that names it",
-    )
+    add_where(parser)
     parser.add_argument(
         "--timeout",
         type=float,

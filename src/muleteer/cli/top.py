@@ -21,9 +21,8 @@ from typing import Any
 from muleteer.cli.asking import ask
 from muleteer.cli.exits import Exit
 from muleteer.cli.screen import Screen
-from muleteer.cli.views import tables
+from muleteer.cli.views import show
 from muleteer.errors import NodeUnreachable
-from muleteer.master.summary import summary
 
 __all__ = ["Top", "cropped"]
 
@@ -72,12 +71,7 @@ class Top:
         paper.coloured = self._screen.coloured
         rates = self._rates(picture["workers"])
         paper.say(f"{time.strftime('%H:%M:%S')}  {sum(rates.values()):.0f} requests a second")
-        for line in summary(picture):
-            paper.say(line)
-        for heads, rows in tables(picture, time.time(), rates):
-            if rows:
-                paper.say()
-                paper.table(heads, rows)
+        show(paper, picture, time.time(), rates)
         assert isinstance(paper.out, io.StringIO)
         return paper.out.getvalue().splitlines()
 

@@ -1,4 +1,4 @@
-"""A server's picture as tables: who is there, what they do, what they did, what fires next.
+"""A server's picture for people: who is there, what they do, what they did, what fires next.
 
 Runs in: the shell's process.
 """
@@ -9,15 +9,28 @@ import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from muleteer.cli.screen import age, moment, size
+from muleteer.cli.screen import Screen, age, moment, size
+from muleteer.master.summary import summary
 
-__all__ = ["Table", "clock_table", "tables"]
+__all__ = ["Table", "clock_table", "show", "tables"]
 
 Values = Mapping[str, Any]
 Rows = list[tuple[Sequence[str], str]]
 Table = tuple[Sequence[str], Rows]
 
 _CHILD = ("PID", "STATUS", "GEN", "SPAWNS", "KILLED", "RSS", "SINCE")
+
+
+def show(
+    screen: Screen, picture: Values, now: float, rates: Mapping[int, float] | None = None
+) -> None:
+    """The whole picture: what it is about in a few lines, then the tables that have a row."""
+    for line in summary(picture):
+        screen.say(line)
+    for heads, rows in tables(picture, now, rates):
+        if rows:
+            screen.say()
+            screen.table(heads, rows)
 
 
 def tables(

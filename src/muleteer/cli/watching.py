@@ -11,18 +11,15 @@ import json
 import time
 from collections.abc import Sequence
 
-from muleteer.cli.asking import address_of, ask
+from muleteer.cli.asking import add_where, address_of, ask
 from muleteer.cli.exits import Exit, Misused, Parser, exit_code_of
 from muleteer.cli.screen import Screen
 from muleteer.cli.top import Top
-from muleteer.cli.views import clock_table, tables
-from muleteer.master.summary import summary
+from muleteer.cli.views import clock_table, show
 
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = ("status", "top", "cron")
-
-_WHERE = "the server's stats: host:port, a unix socket, or the ini file that names it"
 
 
 def main(arguments: Sequence[str], screen: Screen | None = None) -> int:
@@ -40,11 +37,11 @@ def _parser() -> Parser:
     parser = Parser(prog="muleteer", description="What a running server does.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     status = commands.add_parser("status", help="what it is about, and tables of who does what")
-    status.add_argument("where", metavar="WHERE", help=_WHERE)
+    add_where(status)
     status.add_argument("--json", action="store_true", help="all of its stats, as JSON")
     status.set_defaults(command=_status)
     top = commands.add_parser("top", help="the same, live; q leaves")
-    top.add_argument("where", metavar="WHERE", help=_WHERE)
+    add_where(top)
     top.add_argument(
         "--every", type=float, default=1.0, metavar="SECONDS", help="between two looks"
     )
@@ -53,7 +50,7 @@ def _parser() -> Parser:
     ls = cron.add_subparsers(required=True, metavar="COMMAND").add_parser(
         "ls", help="all of them with their next and last runs"
     )
-    ls.add_argument("where", metavar="WHERE", help=_WHERE)
+    add_where(ls)
     ls.add_argument("--timers", action="store_true", help="timers, too")
     ls.add_argument("--json", action="store_true", help="one JSON object a line")
     ls.set_defaults(command=_cron_ls)
@@ -65,12 +62,7 @@ def _status(words: argparse.Namespace, screen: Screen) -> Exit:
     if words.json:
         screen.say(json.dumps(picture, indent=2))
         return Exit.OK
-    for line in summary(picture):
-        screen.say(line)
-    for heads, rows in tables(picture, time.time()):
-        if rows:
-            screen.say()
-            screen.table(heads, rows)
+    show(screen, picture, time.time())
     return Exit.OK
 
 
