@@ -30,6 +30,7 @@ from muleteer.config.options import Settings
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.scoreboard import Row, Scoreboard, Seat, State
 from muleteer.ipc.targets import spooler_pipe
+from muleteer.master.ears import Ears
 from muleteer.spool.arrivals import Arrivals
 
 __all__ = ["Resting"]
@@ -72,8 +73,7 @@ class Resting:
         self._settings = settings
         self._scoreboard = scoreboard
         self._switchboard = switchboard
-        self._selector = selector
-        self._listened: dict[int, Callable[[], None]] = {}
+        self._ears = Ears(selector)
         seats = settings.spooler_seats
         self._posts = [
             _Post(path, frozenset(n for n, own in enumerate(seats, 1) if own == path))
@@ -210,17 +210,11 @@ class Resting:
         if self._posts and not self.seats and not any(post.called for post in self._posts):
             call = partial(self._called, self._posts[0])
             wanted[self._switchboard.signals["spooler"].read_fd] = call
-        for fd in self._listened.keys() - wanted.keys():
-            self._selector.unregister(fd)
-        for fd in wanted.keys() - self._listened.keys():
-            self._selector.register(fd, selectors.EVENT_READ, wanted[fd])
-        self._listened = wanted
+        self._ears.hear(wanted)
 
     def close(self) -> None:
         """Hear nothing more, and call nobody: the server stops."""
-        for fd in self._listened:
-            self._selector.unregister(fd)
-        self._listened = {}
+        self._ears.close()
         self.let_go()
 
     def let_go(self) -> None:

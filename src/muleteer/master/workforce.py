@@ -22,6 +22,7 @@ from muleteer.ipc.scoreboard import Row, Scoreboard, Seat, State
 from muleteer.ipc.sockets import Listener, waiting
 from muleteer.ipc.targets import ANY_WORKER
 from muleteer.master.crew import LOOK_S, Bounds, Crew, Load
+from muleteer.master.ears import Ears
 
 __all__ = ["Workforce"]
 
@@ -43,8 +44,7 @@ class Workforce:
         self._scoreboard = scoreboard
         self._switchboard = switchboard
         self._listeners = listeners
-        self._selector = selector
-        self._listened: dict[int, Callable[[], None]] = {}
+        self._ears = Ears(selector)
         self._next_look: float | None = None
         # -- the last look
         self._looked_at = time.monotonic()
@@ -123,12 +123,7 @@ class Workforce:
             self._next_look = max(self._next_look or 0.0, self._looked_at + LOOK_S)
         else:
             self._next_look = None
-        wanted = self._unheard()
-        for fd in self._listened.keys() - wanted.keys():
-            self._selector.unregister(fd)
-        for fd in wanted.keys() - self._listened.keys():
-            self._selector.register(fd, selectors.EVENT_READ, wanted[fd])
-        self._listened = wanted
+        self._ears.hear(self._unheard())
 
     def _unheard(self) -> dict[int, Callable[[], None]]:
         absent = [n for n in range(1, self.workers + 1) if n not in self.crew.there]
@@ -159,9 +154,7 @@ class Workforce:
 
     def close(self) -> None:
         """Listen to nothing any more."""
-        for fd in self._listened:
-            self._selector.unregister(fd)
-        self._listened = {}
+        self._ears.close()
         self._next_look = None
 
 
