@@ -27,7 +27,7 @@ from muleteer.errors import AppNotLoaded, MuleteerError, SpoolError
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.locks import LockTable
 from muleteer.ipc.scoreboard import Scoreboard, Seat
-from muleteer.ipc.targets import Farm, Population
+from muleteer.ipc.targets import population_of
 from muleteer.roles.spooler import Spooler
 from muleteer.runtime import Runtime
 from muleteer.serve import loader
@@ -102,13 +102,7 @@ def _load(settings: Settings, home: str, store: Store) -> Spooler:
     settings = _with_spooler(settings, home)
     directories = [os.path.realpath(directory) for directory in settings.spooler_seats]
     seat = Seat("spooler", directories.index(os.path.realpath(home)) + 1)
-    population = Population(
-        settings.processes,
-        len(directories),
-        settings.spooler,
-        len(settings.mule_programs),
-        tuple(Farm(name, mules) for name, mules in settings.farms.items()),
-    )
+    population = population_of(settings, settings.processes)
     switchboard = Switchboard(population, settings.spooler)
     scoreboard = Scoreboard(rows=1, cores=1)
     locks = LockTable(settings.locks)

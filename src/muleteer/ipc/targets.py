@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from muleteer.config.options import Settings
 from muleteer.errors import UnknownTarget
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Farm",
     "Population",
     "TargetTable",
+    "population_of",
     "resolve",
     "spooler_pipe",
 ]
@@ -72,6 +74,17 @@ class Population:
     def farms_of(self, mule: int) -> list[Farm]:
         """The farms a mule is in."""
         return [farm for farm in self.farms if mule in farm.mules]
+
+
+def population_of(settings: Settings, workers: int) -> Population:
+    """Count what the settings ask for; without a socket there are no workers, whatever they say."""
+    return Population(
+        workers,
+        len(settings.spooler_seats),
+        settings.spooler,
+        len(settings.mule_programs),
+        tuple(Farm(name, mules) for name, mules in settings.farms.items()),
+    )
 
 
 def spooler_pipe(path: str) -> str:

@@ -28,7 +28,7 @@ from muleteer.ipc.logfile import LogFile
 from muleteer.ipc.scoreboard import Scoreboard, Seat
 from muleteer.ipc.sockets import Listener, Owner, bind
 from muleteer.ipc.sockets import close as close_listener
-from muleteer.ipc.targets import Farm, Population
+from muleteer.ipc.targets import population_of
 from muleteer.ipc.title import name_process
 from muleteer.master import background as background_room
 from muleteer.master import pidfiles
@@ -274,18 +274,11 @@ def _assemble(
     read_settings: Callable[[], Settings],
 ) -> Shared:
     workers = settings.processes if listeners else 0
-    spoolers = len(settings.spooler_seats)
+    population = population_of(settings, workers)
     plan = tuple(Seat("worker", n) for n in range(1, workers + 1))
-    plan += tuple(Seat("mule", n) for n in range(1, len(settings.mule_programs) + 1))
-    plan += tuple(Seat("spooler", n) for n in range(1, spoolers + 1))
+    plan += tuple(Seat("mule", n) for n in range(1, population.mules + 1))
+    plan += tuple(Seat("spooler", n) for n in range(1, population.spoolers + 1))
     plan += (Seat("gateway", 1),) if settings.erlang else ()
-    population = Population(
-        workers,
-        spoolers,
-        settings.spooler,
-        len(settings.mule_programs),
-        tuple(Farm(name, mules) for name, mules in settings.farms.items()),
-    )
     switchboard = Switchboard(population, settings.spooler)
     seats = len(plan) + 1  # and the watcher's, should anything be watched
     scoreboard = Scoreboard(seats * CHILDREN_PER_SEAT, settings.threads, len(settings.spooler))
