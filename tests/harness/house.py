@@ -52,6 +52,7 @@ PURE = (
     "clock",
     "master.crew",
     "master.supervision",
+    "master.waking",
     "master.policy",
     "master.roster",
     "spool.verdict",

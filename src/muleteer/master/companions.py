@@ -22,6 +22,7 @@ from muleteer.config.programs import CronCommand, Daemon
 from muleteer.master import policy, shell
 from muleteer.master.children import how
 from muleteer.master.supervision import Act, Companion, Job, Stage, care_for, watch_jobs
+from muleteer.master.waking import soonest
 
 __all__ = ["Companions"]
 
@@ -78,7 +79,7 @@ class Companions:
     def next_due(self) -> float | None:
         """When to tend them at the latest."""
         due = None if self._ends else self._clock.next_due(time.monotonic(), time.time())
-        return min((when for when in (self._wake_at, due) if when is not None), default=None)
+        return soonest(self._wake_at, due)
 
     def tend(self) -> int:
         """Start what is due, end what must; returns how many still run that a stop waits for."""
@@ -118,9 +119,7 @@ class Companions:
                 self._jobs, now, ends=ends, hurry=hurry, patience_s=patience_s, mercy_s=mercy_s
             ),
         ):
-            if care.wake_at is not None:
-                times = (care.wake_at, self._wake_at)
-                self._wake_at = min(when for when in times if when is not None)
+            self._wake_at = soonest(care.wake_at, self._wake_at)
             yield from care.acts
 
     # -- doing -------------------------------------------------------------------------------

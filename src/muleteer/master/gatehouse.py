@@ -29,6 +29,7 @@ from muleteer.master.pidfiles import write_pidfiles
 from muleteer.master.summary import summary
 from muleteer.master.systemd import Supervisor
 from muleteer.master.touched import Touch
+from muleteer.master.waking import soonest
 from muleteer.wire.exposition import MEDIA_TYPE, expose
 
 __all__ = ["Gatehouse", "Outside", "Verbs"]
@@ -83,12 +84,11 @@ class Gatehouse:
 
     def next_due(self) -> float | None:
         """When to look again at the latest (monotonic)."""
-        times = (
+        return soonest(
             self._lookout.next_due(),
             self._supervisor.next_sign(),
             self.logs.next_look(self._settings()),
         )
-        return min((when for when in times if when is not None), default=None)
 
     def look(self) -> None:
         """Do what is due; in every turn of the master's loop."""

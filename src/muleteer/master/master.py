@@ -38,6 +38,7 @@ from muleteer.master.resting import Resting
 from muleteer.master.roster import ChildHandle, Mode, Phase, Roster, ZygotePhase
 from muleteer.master.router import Router, option_sources
 from muleteer.master.touched import Touch, command_of, own_files
+from muleteer.master.waking import soonest
 from muleteer.master.weights import Weights
 from muleteer.master.workforce import Workforce
 
@@ -146,13 +147,17 @@ class Master:
         return None
 
     def _timeout(self, wake_at: float | None) -> float | None:
-        weighing = self.weights.next_check(self.generations.settings)
-        looking = self.workforce.next_look()
-        resting = self.resting.next_look()
-        times = [wake_at, self.router.next_due(), self._next_deadline_check(), weighing, looking]
-        times += [self.gatehouse.next_due(), self.companions.next_due(), resting]
-        known = [when for when in times if when is not None]
-        return min(max(0.0, min(known) - time.monotonic()), _LONGEST_S) if known else None
+        due = soonest(
+            wake_at,
+            self.router.next_due(),
+            self._next_deadline_check(),
+            self.weights.next_check(self.generations.settings),
+            self.workforce.next_look(),
+            self.gatehouse.next_due(),
+            self.companions.next_due(),
+            self.resting.next_look(),
+        )
+        return None if due is None else min(max(0.0, due - time.monotonic()), _LONGEST_S)
 
     def _mercies(self) -> policy.Mercies:
         chosen = self.generations.settings

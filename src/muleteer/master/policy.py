@@ -30,6 +30,7 @@ from muleteer.master.roster import (
     ZygoteHandle,
     ZygotePhase,
 )
+from muleteer.master.waking import soonest
 
 __all__ = [
     "Action",
@@ -184,7 +185,7 @@ class Decision:
 
     def later(self, when: float) -> None:
         """Ask again at `when` at the latest."""
-        self.wake_at = when if self.wake_at is None else min(self.wake_at, when)
+        self.wake_at = soonest(self.wake_at, when)
 
 
 def decide(

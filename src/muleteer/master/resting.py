@@ -31,6 +31,7 @@ from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.scoreboard import Row, Scoreboard, Seat, State
 from muleteer.ipc.targets import spooler_pipe
 from muleteer.master.ears import Ears
+from muleteer.master.waking import soonest
 from muleteer.spool.arrivals import Arrivals
 
 __all__ = ["Resting"]
@@ -102,7 +103,7 @@ class Resting:
             return
         journal.spooler_rests(row.seat.id, post.directory)
         post.away.add(row.seat.id)
-        post.due = min((when for when in (post.due, due) if when is not None), default=None)
+        post.due = soonest(post.due, due)
         post.heard_at = time.monotonic()
         self._listen(post)
 
@@ -115,8 +116,7 @@ class Resting:
     def next_look(self) -> float | None:
         """When to look again at the latest (monotonic); None: nobody is away."""
         now = time.monotonic()
-        times = [when for post in self._posts if (when := self._look_at(post, now)) is not None]
-        return min(times, default=None)
+        return soonest(*(self._look_at(post, now) for post in self._posts))
 
     def look(self) -> None:
         """Call somebody back where it is time to, or where all who are there are busy."""

@@ -20,6 +20,7 @@ from enum import Enum
 
 from muleteer.config.programs import CronCommand, Daemon
 from muleteer.master.roster import SeatHistory
+from muleteer.master.waking import soonest
 
 __all__ = ["Act", "Companion", "Job", "Stage", "care_for", "watch_jobs"]
 
@@ -88,7 +89,7 @@ class Care:
 
     def later(self, when: float) -> None:
         """Ask again at `when` at the latest."""
-        self.wake_at = when if self.wake_at is None else min(self.wake_at, when)
+        self.wake_at = soonest(self.wake_at, when)
 
 
 def care_for(
