@@ -37,7 +37,7 @@ from muleteer.master.fifo import make_fifo, remove_fifo
 from muleteer.master.gatehouse import Outside
 from muleteer.master.identity import identity_of, owner_of_sockets, step_down
 from muleteer.master.master import Master, Shared
-from muleteer.master.pidfiles import remove_pidfiles, write_pidfiles
+from muleteer.master.pidfiles import remove_pidfiles, unusable, write_pidfiles
 from muleteer.master.policy import CHILDREN_PER_SEAT
 from muleteer.runtime import Runtime
 from muleteer.spool.directory import DirectoryStore
@@ -102,8 +102,9 @@ def _prepare(
     left.callback(_close_all, windows, settings)
     identity = identity_of(settings)
     _prepare_process(settings)
-    _bind_all(settings, owner_of_sockets(settings, identity), listeners)
-    _bind_windows(settings, owner_of_sockets(settings, identity), windows)
+    owner = owner_of_sockets(settings, identity)
+    _bind_all(settings, owner, listeners)
+    _bind_windows(settings, owner, windows)
     for index, path in enumerate(settings.master_fifo):
         make_fifo(path, settings.where("master_fifo", index))
         left.callback(remove_fifo, path)
@@ -152,7 +153,7 @@ def _open(settings: Settings, option: str) -> LogFile:
     try:
         log_file.open()
     except OSError as error:
-        raise _unusable(settings, option, error) from None
+        raise unusable(settings, option, error) from None
     return log_file
 
 
@@ -256,12 +257,6 @@ def _bind_windows(settings: Settings, owner: Owner | None, windows: list[Listene
                 raise CannotBind(f"{settings.where(option)}: {error}") from None
             windows.append(window)
             journal.listening(option, window.name)
-
-
-def _unusable(settings: Settings, name: str, error: OSError) -> StartError:
-    return StartError(
-        f"{settings.where(name)}: {error.strerror}; create the directory, or name another file"
-    )
 
 
 # -- what is shared -----------------------------------------------------------------------

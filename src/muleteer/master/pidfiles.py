@@ -10,7 +10,7 @@ import os
 from muleteer.config.options import Settings
 from muleteer.errors import StartError
 
-__all__ = ["remove_pidfiles", "write_pidfiles"]
+__all__ = ["remove_pidfiles", "unusable", "write_pidfiles"]
 
 EARLY = ("pidfile", "safe_pidfile")
 """Written before the user is changed; here a pid is final from the start, so all are safe."""
@@ -27,10 +27,14 @@ def write_pidfiles(settings: Settings, names: tuple[str, ...] = EARLY + LATE) ->
                 with open(path, "w") as file:
                     file.write(f"{os.getpid()}\n")
             except OSError as error:
-                raise StartError(
-                    f"{settings.where(name)}: {error.strerror}; create the directory,"
-                    " or name another file"
-                ) from None
+                raise unusable(settings, name, error) from None
+
+
+def unusable(settings: Settings, name: str, error: OSError) -> StartError:
+    """Make the error for a file that an option names and that cannot be written."""
+    return StartError(
+        f"{settings.where(name)}: {error.strerror}; create the directory, or name another file"
+    )
 
 
 def remove_pidfiles(settings: Settings) -> None:
