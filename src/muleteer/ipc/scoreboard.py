@@ -424,6 +424,12 @@ class Row:
         return [cell - 1 for cell in self._ints[_Cell.HELD : _Cell.SIZE].tolist() if cell]
 
     @property
+    def busy_since(self) -> float:
+        """When the oldest of what runs in this child began (monotonic), 0.0 while it is idle."""
+        begun = (self.running_since, *(core.busy_since for core in self.cores))
+        return min((when for when in begun if when), default=0.0)
+
+    @property
     def busy(self) -> bool:
         """Is anything running in this child: a request, a task, a signal handler?"""
         return self.running or any(core.busy_since for core in self.cores)

@@ -429,9 +429,8 @@ class Master:
     def _doing(self, child: ChildHandle, what: str, now: float) -> str:
         """What runs too long, and for how long it does."""
         row = self.children.row(child)
-        since = [core.busy_since for core in row.cores if core.busy_since]
-        since += [row.running_since] if row.running_since else []
-        age = f" ({now - min(since):.1f} s old)" if since else ""
+        since = row.busy_since
+        age = f" ({now - since:.1f} s old)" if since else ""
         return f"{row.doing or what}{age}"
 
     # -- programs beside the server ------------------------------------------------------

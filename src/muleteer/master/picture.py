@@ -142,9 +142,8 @@ class _Exposure:
 
     def _busy_for(self, row: Row | None) -> float:
         """Seconds for which the child has been at what it does longest."""
-        since = [row.running_since, *(core.busy_since for core in row.cores)] if row else []
-        oldest = min((when for when in since if when), default=self.now)
-        return round(max(0.0, self.now - oldest), 3)
+        since = row.busy_since if row else 0.0
+        return round(max(0.0, self.now - since), 3) if since else 0.0
 
     def _worker(self, seat: Seat) -> Values:
         row, account = self._row(seat), self.accounts[seat]
