@@ -59,6 +59,11 @@ class Load:
     signals: int = 0
     """How many signals wait for it."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Has it nothing to do, and nothing ahead?"""
+        return not (self.is_busy or self.signals)
+
 
 class Crew:
     """The numbers of the workers that are to be there."""
@@ -118,7 +123,7 @@ class Crew:
 
         `queue` clients wait to be accepted; `requests` says whether any was answered meanwhile.
         """
-        self.called -= {n for n in self.called if _has_nothing_to_do(loads.get(n))}
+        self.called -= {n for n in self.called if n in loads and loads[n].is_idle}
         if requests or queue or any(load.is_busy for load in loads.values()):
             self.last_request = now
         mine = {n: loads[n] for n in self.working if n in loads}
@@ -146,7 +151,7 @@ class Crew:
         others = len(mine) - 1
         spare = not queue and sum(load.share for load in mine.values()) <= SPARE_SHARE * others
         self._spared = self._spared + 1 if spare and len(mine) > self.bounds.least else 0
-        idle = [n for n, load in mine.items() if not load.is_busy and not load.signals]
+        idle = [n for n, load in mine.items() if load.is_idle]
         if self._spared >= self.bounds.overload and idle:
             self._spared = 0
             self.working -= {max(idle)}
@@ -155,7 +160,3 @@ class Crew:
         absent = [n for n in range(1, self.bounds.most + 1) if n not in self.working]
         self.working |= set(absent[: max(0, size - len(self.working))])
         self.called -= self.working
-
-
-def _has_nothing_to_do(load: Load | None) -> bool:
-    return load is not None and not load.is_busy and not load.signals
