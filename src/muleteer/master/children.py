@@ -20,7 +20,7 @@ from muleteer.master import policy
 from muleteer.master.ledger import Ledger
 from muleteer.master.roster import ChildHandle, Event, Mode, Phase, Roster, ZygoteHandle
 
-__all__ = ["Children", "how"]
+__all__ = ["Children", "how", "lives"]
 
 Order = Callable[[ZygoteHandle, int], None]
 
@@ -183,3 +183,14 @@ def how(status: int) -> str:
         if code in list(ExitCode)
         else f"exit code {code}"
     )
+
+
+def lives(pid: int) -> bool:
+    """Is there a process of that pid, whoever owns it?"""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

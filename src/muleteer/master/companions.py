@@ -7,7 +7,6 @@ Runs in: the master.
 
 from __future__ import annotations
 
-import os
 import signal as unix_signals
 import time
 from collections import Counter
@@ -20,7 +19,7 @@ from muleteer.clock.timers import Clock, Cron
 from muleteer.config.options import Settings
 from muleteer.config.programs import CronCommand, Daemon
 from muleteer.master import policy, shell
-from muleteer.master.children import how
+from muleteer.master.children import how, lives
 from muleteer.master.supervision import Act, Companion, Job, Stage, care_for, watch_jobs
 from muleteer.master.waking import soonest
 
@@ -157,7 +156,7 @@ class Companions:
     def _look(self, one: Companion) -> None:
         """Is somebody of the pid in its file alive? Then it needs no start."""
         pid = _pid_in(one.daemon.pidfile)
-        if pid and _lives(pid):
+        if pid and lives(pid):
             if pid != one.pid:
                 journal.program_found(one.daemon.command, pid)
             one.pid = pid
@@ -268,13 +267,3 @@ def _pid_in(path: str) -> int:
             return int(file.read(32).split()[0])
     except (OSError, ValueError, IndexError):
         return 0
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

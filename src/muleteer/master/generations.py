@@ -20,7 +20,7 @@ from muleteer.config.options import FIXED, Settings
 from muleteer.errors import ChannelFull
 from muleteer.ipc.channels import Endpoint, message_pair
 from muleteer.master import policy
-from muleteer.master.children import Children, how
+from muleteer.master.children import Children, how, lives
 from muleteer.master.roster import Mode, Roster, ZygoteHandle, ZygotePhase
 
 __all__ = ["ForkZygote", "Generations"]
@@ -182,7 +182,7 @@ class Generations:
         """Hear of the children whose deaths a zygote took with it into its own."""
         for child in [c for c in self._roster.children if c.zygote == zygote.pid]:
             child.pid = child.pid or self._children.row(child).pid
-            if child.pid and not _exists(child.pid):
+            if child.pid and not lives(child.pid):
                 self._children.died(child.pid, unix_signals.SIGKILL)
 
     def _zygote_lost(self, zygote: ZygoteHandle, status: int) -> None:
@@ -212,11 +212,3 @@ class Generations:
         journal.load_failed(generation, why)
         journal.reload_failed(generation, self._roster.generation)
         self._roster.reloads.fail(generation, time.time(), why)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
