@@ -26,7 +26,7 @@ from muleteer.cli.tasks import (
     show_task,
     vars_as_json,
 )
-from muleteer.errors import Malformed, SpoolError
+from muleteer.errors import Malformed
 from muleteer.spool.looking import Found, State, Status, content_of
 
 __all__ = ["ls", "show", "stats"]
@@ -79,10 +79,7 @@ def _turn(task: tuple[Found, Status]) -> tuple[Any, ...]:
 def show(words: argparse.Namespace, screen: Screen) -> Exit:
     """Everything there is to know of one task; nothing of it is run."""
     now = time.time()
-    choice = Choice.of(words, STATES)
-    missing = choice.nameless(now)
-    if missing:
-        raise SpoolError(f"no task {', '.join(missing)} in {words.directory}")
+    choice = Choice.named(words)
     for number, (found, status) in enumerate(choice.found(now)):
         task = None
         try:

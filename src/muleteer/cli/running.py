@@ -20,10 +20,10 @@ from typing import Any
 from muleteer import journal
 from muleteer.cli.exits import Exit, Misused
 from muleteer.cli.screen import Screen, age
-from muleteer.cli.tasks import STATES, Choice
+from muleteer.cli.tasks import Choice
 from muleteer.config.options import Settings
 from muleteer.config.sources import load
-from muleteer.errors import AppNotLoaded, MuleteerError, SpoolError
+from muleteer.errors import AppNotLoaded, MuleteerError
 from muleteer.ipc.channels import Switchboard
 from muleteer.ipc.locks import LockTable
 from muleteer.ipc.scoreboard import Scoreboard, Seat
@@ -48,10 +48,7 @@ __all__ = ["run"]
 
 def run(words: argparse.Namespace, screen: Screen) -> Exit:
     """Run tasks here and now, in this process, with the application of an ini file or a module."""
-    choice = Choice.of(words, STATES)
-    missing = choice.nameless(time.time())
-    if missing:
-        raise SpoolError(f"no task {', '.join(missing)} in {words.directory}")
+    choice = Choice.named(words)
     chosen = sorted(choice.found(time.time()), key=lambda one: one[0].rank)
     settings = _settings(words)
     store = DirectoryStore(choice.home, ordered=settings.spooler_ordered)

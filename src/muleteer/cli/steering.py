@@ -58,7 +58,7 @@ def _steer(
     """Do one thing to each chosen task, and tell what became of them."""
     now = time.time()
     counts = Counter[Change]()
-    missing = choice.nameless(now)
+    missing = choice.nameless()
     for name in missing:
         screen.complain(f"no task {name} in {os.fsdecode(choice.home)}")
     for found, status in screen.watched(choice.found(now), done):

@@ -63,6 +63,15 @@ class Choice:
             getattr(words, "older_than", 0.0),
         )
 
+    @classmethod
+    def named(cls, words: argparse.Namespace) -> Choice:
+        """The tasks that the words name; SpoolError when one of them is not there."""
+        choice = cls.of(words, STATES)
+        missing = choice.nameless()
+        if missing:
+            raise SpoolError(f"no task {', '.join(missing)} in {words.directory}")
+        return choice
+
     def found(self, now: float) -> Iterator[tuple[Found, Status]]:
         """Each task that is meant and still there, in the directory's own order."""
         for found in self._named() if self.tasks else walk(self.home, self.states):
@@ -71,7 +80,7 @@ class Choice:
                 if self._is_meant(status, now):
                     yield found, status
 
-    def nameless(self, now: float) -> list[str]:
+    def nameless(self) -> list[str]:
         """The given names and patterns that no task has."""
         patterns = [task for task in self.tasks if _is_pattern(task)]
         seen = set[str]()
