@@ -39,38 +39,40 @@ def fork_child(
        again; the process gets its name; the role is made and lives; the process ends in `os._exit`,
        whatever happened, so that no exception ever walks back into the zygote's stack.
     """
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    pid = os.fork()
-    if pid:
-        return pid
-    code: int = ExitCode.START_FAILED
-    try:
+
+    def live() -> int:
         row.note_pid(os.getpid())
         let_go()
         _reset_unix_signals()
         runtime.sit(row)
         name_process(str(row.seat))
-        code = make_role(row).run()
-    except BaseException:  # noqa: BLE001 - the last frame of the process; it is logged and ends
-        traceback.print_exc()
-    finally:
-        _end(code)
+        return make_role(row).run()
+
+    return _fork(live)
 
 
 def fork_scout(look: Callable[[], bool]) -> int:
     """Fork a process that only looks, and ends: with exit code 0, or 22 for no; returns its pid."""
+    zygote = os.getpid()
+
+    def live() -> int:
+        end_with_parent(zygote, unix_signals.SIGKILL)
+        _reset_unix_signals()
+        return ExitCode.OK if look() else ExitCode.NO_APP
+
+    return _fork(live)
+
+
+def _fork(live: Callable[[], int]) -> int:
+    """Fork a process that lives and ends with the code of that; returns its pid, and only here."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    zygote = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     code: int = ExitCode.START_FAILED
     try:
-        end_with_parent(zygote, unix_signals.SIGKILL)
-        _reset_unix_signals()
-        code = ExitCode.OK if look() else ExitCode.NO_APP
+        code = live()
     except BaseException:  # noqa: BLE001 - the last frame of the process; it is logged and ends
         traceback.print_exc()
     finally:
