@@ -104,7 +104,7 @@ def read_daemon2(text: str) -> Daemon:
         _command(keys.get("cmd", "").replace("\0", ",")),
         keys.get("pidfile", ""),
         daemonizes=_truth(keys, "daemonize"),
-        check_s=float(_number(keys, "freq", "10")) or CHECK_S,
+        check_s=float(_number(keys, "freq", "0")) or CHECK_S,
         stop_signal=_signal(keys, "stopsignal", unix_signals.SIGTERM),
         reload_signal=_signal(keys, "reloadsignal", 0),
         directory=keys.get("chdir", ""),
