@@ -114,7 +114,7 @@ class Gatehouse:
     def ready(self) -> None:
         """A generation is complete."""
         self._background.ready()
-        self._supervisor.ready(summary(self.picture())[0])
+        self._tell_supervisor()
 
     def reloading(self) -> None:
         """A reload has begun."""
@@ -125,6 +125,11 @@ class Gatehouse:
         failed = self._sights.roster.reloads.failed
         if failed != self._failed_reloads:
             self._failed_reloads = failed
+            self._tell_supervisor()
+
+    def _tell_supervisor(self) -> None:
+        """A picture costs some work for each process: none is taken for nobody."""
+        if self._supervisor.is_there:
             self._supervisor.ready(summary(self.picture())[0])
 
     def stopping(self) -> None:

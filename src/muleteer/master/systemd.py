@@ -34,6 +34,11 @@ class Supervisor:
         if self._sock is not None:
             self._sock.close()
 
+    @property
+    def is_there(self) -> bool:
+        """Does anybody want to know?"""
+        return self._sock is not None
+
     def tell(self, **fields: str) -> None:
         """Send some fields; never blocks, never raises."""
         if self._sock is None:
