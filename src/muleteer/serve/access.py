@@ -69,9 +69,6 @@ class Rules:
         )
 
 
-_NONE = Rules()
-
-
 def size_of_variables(variables: dict[str, Any], fixed: int) -> tuple[int, int]:
     """(variables, bytes) as uWSGI counts them: a name and a value are two, each with its length."""
     size = sum(
@@ -97,7 +94,8 @@ class AccessLog:
         self.notes = RequestNotes()
         self.is_always_wanted = settings is None or not settings.disable_logging
         self.counts_variables = True
-        self._rules = Rules.of(settings) if settings else _NONE
+        rules = Rules.of(settings) if settings else None
+        self._rules = rules if rules != Rules() else None  # without a limit nothing is compared
         self._pid, self._core, self._worker = pid, core, worker
         self._second = -1
         self._ctime = ""
@@ -111,13 +109,13 @@ class AccessLog:
         elif settings and settings.log_format:
             self.counts_variables = counts_variables(settings.log_format)
             self._make = compile_format(settings.log_format)
-        if not (self.is_always_wanted or self._rules != _NONE):
+        if not self.is_always_wanted and self._rules is None:
             self.counts_variables = False
 
     def wants(self, response: Response, seconds: float) -> bool:
         """Has the request a line of its own right, where not all have one?"""
         return self.notes.is_wanted or (
-            self._rules is not _NONE and self._rules.match(response, seconds)
+            self._rules is not None and self._rules.match(response, seconds)
         )
 
     def line(
