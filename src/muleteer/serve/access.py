@@ -59,7 +59,7 @@ class Rules:
 
     def match(self, response: Response, seconds: float) -> bool:
         """Is the request one of those?"""
-        code = response.head.code if response.head else 0
+        code = response.status
         return bool(
             (self.client_errors and 400 <= code <= 499)
             or (self.server_errors and 500 <= code <= 599)
@@ -144,23 +144,23 @@ class AccessLog:
 
     def _default(self, entry: Entry) -> str:
         response = entry.response
-        request, head = response.request, response.head
+        request = response.request
         count, total = self._counts()
         get = entry.variables.get
-        code, headers = (head.code, head.count) if head else (0, 0)
+        headers = response.head.count if response.head else 0
         via = "via sendfile() " if response.handed_over else ""
         unit, factor = self._unit
         return (
             f"[pid: {self._pid}|app: 0|req: {count}/{total}] {get('REMOTE_ADDR', '')} "
             f"({get('REMOTE_USER', '')}) {{{entry.counted[0]} vars in {entry.counted[1]} bytes}} "
             f"[{self._now()}] {request.method} {request.target} => generated {response.sent} bytes "
-            f"{via}in {int(entry.seconds * factor)} {unit} ({request.protocol} {code}) "
-            f"{headers} headers in {entry.head_size} bytes (1 switches on core {self._core})"
+            f"{via}in {int(entry.seconds * factor)} {unit} ({request.protocol} {response.status}) "
+            f"{headers} headers in {response.head_size} bytes (1 switches on core {self._core})"
         )
 
     def _json(self, entry: Entry) -> str:
         response = entry.response
-        request, head = response.request, response.head
+        request = response.request
         count, total = self._counts()
         get = entry.variables.get
         fields = {
@@ -179,9 +179,9 @@ class AccessLog:
             "host": get("HTTP_HOST", ""),
             "referer": get("HTTP_REFERER", ""),
             "uagent": get("HTTP_USER_AGENT", ""),
-            "status": head.code if head else 0,
+            "status": response.status,
             "rsize": response.sent,
-            "hsize": entry.head_size,
+            "hsize": response.head_size,
             "seconds": round(entry.seconds, 6),
         }
         return json.dumps(fields | ({"vars": entry.logvars} if entry.logvars else {}))

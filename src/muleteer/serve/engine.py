@@ -298,14 +298,14 @@ class Engine:
         if not request.keep_alive:
             connection.finish()  # before the log and the hooks: its client waits for the end
         self.finished_at = ended = self.now()
-        head = response.head
+        seconds = ended - started
         core.count(
-            tx=response.sent + (head.size + len(request.protocol) if head else 0),
-            seconds=ended - started,
+            tx=response.sent + response.head_size,
+            seconds=seconds,
             failed=response.failed,
-            status=head.code if head else 0,
+            status=response.status,
         )
-        access, seconds = self.access, ended - started
+        access = self.access
         if access.is_always_wanted or access.wants(response, seconds):
             self._note(access.line(response, variables, counted, seconds))
         notes = access.notes

@@ -42,13 +42,6 @@ class Entry:
         """Wall time of the request's beginning."""
         return time.time() - self.seconds
 
-    @property
-    def head_size(self) -> int:
-        """Bytes of the answer's head."""
-        response = self.response
-        head = response.head
-        return head.size + len(response.request.protocol) if head else 0
-
 
 Get = Callable[[Entry], object]
 
@@ -73,10 +66,10 @@ VARIABLES: Mapping[str, Get] = {
     "modifier1": lambda _: 0,
     "modifier2": lambda _: 0,
     # -- the answer
-    "status": lambda entry: entry.response.head.code if entry.response.head else 0,
+    "status": lambda entry: entry.response.status,
     "rsize": lambda entry: entry.response.sent,
-    "hsize": lambda entry: entry.head_size,
-    "size": lambda entry: entry.response.sent + entry.head_size,
+    "hsize": lambda entry: entry.response.head_size,
+    "size": lambda entry: entry.response.sent + entry.response.head_size,
     "headers": lambda entry: entry.response.head.count if entry.response.head else 0,
     "werr": lambda _: 0,
     "rerr": lambda _: 0,

@@ -83,6 +83,16 @@ class Response:
         self._remaining = -1  # bytes of the promised Content-Length to come; -1: none promised
         self._overran = False
 
+    @property
+    def status(self) -> int:
+        """The number of the status; 0 where there is no answer."""
+        return self.head.code if self.head else 0
+
+    @property
+    def head_size(self) -> int:
+        """Bytes of the head, less what frames the body; 0 where there is no answer."""
+        return self.head.size + len(self.request.protocol) if self.head else 0
+
     # -- what the application calls --------------------------------------------
 
     def start_response(
