@@ -105,7 +105,7 @@ class Engine:
         *,
         worker_id: int,
         packets: Mapping[int, PacketHandler],
-        log_request: Callable[[str], None] | None,
+        log_request: Callable[[str], None],
         after_request: Callable[[], None] | None = None,
         core_id: int = 0,
         count_requests: Callable[[], int] | None = None,
@@ -367,6 +367,6 @@ class Engine:
 
     def _write_lines(self) -> None:
         """All lines of a turn in one write."""
-        if self._lines and self._log_request is not None:
+        if self._lines:
             lines, self._lines = self._lines, []
             self._log_request("\n".join(lines))
