@@ -24,7 +24,16 @@ from urllib.parse import unquote_to_bytes
 import httptools
 
 from muleteer.errors import Malformed, TooLarge, WireError
-from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, Unkept, body_too_large
+from muleteer.wire.request import (
+    LENGTH_DIGITS,
+    SCHEMES,
+    Body,
+    Limits,
+    Request,
+    Spill,
+    Unkept,
+    body_too_large,
+)
 
 __all__ = ["RequestReader"]
 
@@ -43,8 +52,6 @@ class _Methods(dict[bytes, str]):
 
 
 _METHODS = _Methods()
-_DIGITS = 18
-"""No body is longer; Python refuses to read a number of thousands of digits, with a ValueError."""
 _CLOSED = Malformed("the connection is closed")
 _PROTOCOLS = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0"}
 
@@ -309,7 +316,7 @@ class RequestReader:
 
     def _check_length(self, length: str) -> None:
         self._framing = (self._variables, f"Content-Length: {length}")
-        if len(length) > _DIGITS:  # all zeros but the last few, or llhttp had refused it
+        if len(length) > LENGTH_DIGITS:  # all zeros but the last few, or llhttp had refused it
             self._refuse("the Content-Length is not a number of bytes")
         if self._limits.body and int(length) > self._limits.body:
             self._fail(body_too_large(self._limits))

@@ -12,8 +12,19 @@ from typing import Any, Protocol
 
 from muleteer.errors import TooLarge, WireError
 
-__all__ = ["SCHEMES", "Body", "Limits", "Request", "Spill", "Unkept", "body_too_large"]
+__all__ = [
+    "LENGTH_DIGITS",
+    "SCHEMES",
+    "Body",
+    "Limits",
+    "Request",
+    "Spill",
+    "Unkept",
+    "body_too_large",
+]
 
+LENGTH_DIGITS = 18
+"""No body's length has more; of thousands of digits Python makes no number, but a ValueError."""
 SCHEMES = ("http", "https")
 """What X-Forwarded-Proto may say; anything else is nobody's URL."""
 

@@ -16,14 +16,21 @@ from typing import Any, cast
 
 from muleteer.errors import Malformed, TooLarge, WireError
 from muleteer.wire.packet import HEADER_SIZE, Modifier, Packet, decode_header, decode_vars
-from muleteer.wire.request import SCHEMES, Body, Limits, Request, Spill, Unkept, body_too_large
+from muleteer.wire.request import (
+    LENGTH_DIGITS,
+    SCHEMES,
+    Body,
+    Limits,
+    Request,
+    Spill,
+    Unkept,
+    body_too_large,
+)
 
 __all__ = ["PacketReader"]
 
 _ALL = 1 << 62
 """Bytes of a task's body in memory: the store takes it whole."""
-_DIGITS = 18
-"""No body is longer; Python refuses to read a number of thousands of digits, with a ValueError."""
 _METHODS = frozenset({b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC", b"TRAC"})
 _WSGI, _WSGI_MANAGED = int(Modifier.WSGI), int(Modifier.WSGI_MANAGED)  # enums compare slowly
 
@@ -149,7 +156,7 @@ class PacketReader:
         return self._take_body(data) if data else None
 
     def _length(self, text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS:
+        if not (text.isascii() and text.isdigit()) or len(text) > LENGTH_DIGITS:
             raise Malformed(f"CONTENT_LENGTH is not a number of bytes: {text[:20]!r}")
         if self._limits.body and int(text) > self._limits.body:
             raise body_too_large(self._limits)
