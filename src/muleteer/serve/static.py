@@ -84,7 +84,7 @@ class StaticFiles:
     # -- finding -------------------------------------------------------------------------
 
     def _find(self, path: str) -> tuple[str, IO[bytes], os.stat_result] | None:
-        if "\0" in path or path.endswith(self._skipped or ("\0",)):
+        if "\0" in path or path.endswith(self._skipped):
             return None
         name = os.fsdecode(path.encode("latin-1"))
         for place in self._places:
