@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import harness
-from benchmarks.harness import APPS, Program, Trouble, find_program, find_uwsgi
+from benchmarks import harness, servers
+from benchmarks.harness import APPS, Program, Trouble, find_program
 from benchmarks.servers import BENCH
 from muleteer.spool.directory import DirectoryStore
 
@@ -97,10 +97,8 @@ class Spooler:
         ]
 
     def _program(self) -> list[str]:
-        if self.name.startswith("muleteer"):
-            return [find_program("muleteer", install="`make bench` installs it")]
-        uwsgi = find_uwsgi()
-        return [uwsgi, "--virtualenv", str(Path(uwsgi).parent.parent), "--die-on-term"]
+        ours = self.name.startswith("muleteer")
+        return servers.muleteer_program() if ours else servers.uwsgi_program()
 
 
 class Queue:
