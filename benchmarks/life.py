@@ -23,7 +23,7 @@ from pathlib import Path
 if not __package__:  # run by its path, and then this folder's http.py would hide Python's
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks import harness
+from benchmarks import harness, queues
 from benchmarks.harness import Missing, Program, Trouble
 from benchmarks.pairs import OURS, SERVERS, Figures, Result, Row, as_json, render
 from benchmarks.servers import BENCH
@@ -95,18 +95,10 @@ def reload(program: Program, port: int) -> tuple[float, float]:
 
 def stack_memory(folder: Path) -> Figures:
     """The memory of gunicorn, celery's worker and beat, and redis."""
-    redis_port, port = harness.free_port(), harness.free_port()
-    python = str(Path(sys.executable).parent)
-    env = {
-        "BENCH_BROKER": f"redis://127.0.0.1:{redis_port}/0",
-        "PYTHONPATH": str(harness.APPS),
-        "PATH": f"{python}{os.pathsep}{os.environ['PATH']}",
-    }
+    port = harness.free_port()
     celery = [harness.find_program("celery", install=BENCH), "-A", "bench_celery"]
     gunicorn = [harness.find_program("gunicorn", install=BENCH), "--workers", str(WORKERS)]
-    redis = harness.find_program("redis-server", install="sudo apt-get install redis-server")
     parts: list[tuple[str, Sequence[str], Callable[[Program], bool]]] = [
-        ("redis", [redis, "--port", str(redis_port), "--save", ""], said("Ready to accept")),
         (
             "gunicorn",
             [*gunicorn, "--bind", f"127.0.0.1:{port}", "bench_site:application"],
@@ -117,7 +109,13 @@ def stack_memory(folder: Path) -> Figures:
     ]
     folder.mkdir()
     with contextlib.ExitStack() as running:
-        programs = []
+        redis, redis_port = queues.start_redis(folder)
+        programs = [running.enter_context(redis)]
+        env = {
+            "BENCH_BROKER": f"redis://127.0.0.1:{redis_port}/0",
+            "PYTHONPATH": str(harness.APPS),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
         for name, command, is_ready in parts:
             program = running.enter_context(Program(name, command, folder=folder, env=env))
             programs.append(program)
