@@ -25,7 +25,6 @@ class Contender:
 
     name: str
     command: Callable[[str, int], list[str]]
-    keeps_alive: bool = True
     speaks: str = "http"
 
 
@@ -92,7 +91,6 @@ UWSGI_THREADS = Contender("uwsgi-threads", uwsgi_command("http11-socket", "--thr
 UWSGI_CLOSING = Contender(
     "uwsgi-http",
     uwsgi_command("http-socket", "--add-header", "Connection: close"),
-    keeps_alive=False,
 )
 CONTENDERS = (
     MULETEER,
@@ -100,7 +98,7 @@ CONTENDERS = (
     UWSGI_THREADS,
     UWSGI_CLOSING,
     Contender("gunicorn-gthread", gunicorn_command("gthread")),
-    Contender("gunicorn-sync", gunicorn_command("sync"), keeps_alive=False),
+    Contender("gunicorn-sync", gunicorn_command("sync")),
     Contender("granian", granian_command),
 )
 FOUR_THREADS = (
