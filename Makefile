@@ -84,7 +84,7 @@ format: $(VENV)/.test
 
 BENCHED := build/bench
 
-bench: $(VENV)/.bench reference
+bench: $(VENV)/.bench reference nginx
 	@command -v wrk >/dev/null || { $(call apt,wrk); }
 	@command -v redis-server >/dev/null || { $(call apt,redis-server); }
 	@mkdir -p $(BENCHED)
@@ -172,7 +172,7 @@ $(DECORATORS)/.installed: pyproject.toml $(VENV)/.test
 HAS_HEADERS := import os, sys, sysconfig; \
 	sys.exit(not os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')))
 
-# Not fatal here: the tests that need one of them fail with the line that installs it.
+# Not fatal here: what needs one of them (tests, a row of a benchmark) says how to install it.
 strace:
 	@command -v strace >/dev/null || ( $(call apt,strace) ) || true
 
