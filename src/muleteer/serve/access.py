@@ -32,8 +32,7 @@ class RequestNotes:
     def forget(self) -> None:
         """The request is over."""
         self.is_wanted = False
-        if self.logvars:
-            self.logvars = {}
+        self.logvars = {}
 
 
 @dataclass(frozen=True, slots=True)
