@@ -71,9 +71,16 @@ class RequestNotes(Protocol):
 
 
 class _Stage(threading.local):
-    """What a thread does: the signal its loop handles, -1 for none."""
+    """What a thread does, and what it has for that."""
 
     signum = -1
+    """The signal its loop handles, -1 for none."""
+    core: CoreRow | None = None
+    """The cells of a thread that serves requests."""
+    notes: RequestNotes | None = None
+    """What is said of the request that it runs."""
+    before_waiting: Callable[[], None] | None = None
+    """What it does before it waits for another node."""
 
 
 class _UserDeadlines:
@@ -159,15 +166,9 @@ class Runtime:
         """With `lazy-apps`: a child is loading the application, as the zygote does without."""
         self.row: Row | None = None
         self.life: Life | None = None
-        self.before_waiting: dict[int, Callable[[], None]] = {}
-        """What a thread does before it waits for another node, by its ident."""
         self.stage = _Stage()
-        self.cores: dict[int, CoreRow] = {}
-        """The cells of the threads that serve requests, by their idents."""
         self._user_deadlines = _UserDeadlines()
         self._handlers = _Handlers()
-        self.request_notes: dict[int, RequestNotes] = {}
-        """What is said of the request a thread runs, by the thread's ident."""
 
     # -- who am I --------------------------------------------------------------------
 
@@ -231,7 +232,7 @@ class Runtime:
         if self.row is None:
             return
         deadline = time.monotonic() + seconds if seconds else 0.0
-        core = self.cores.get(threading.get_ident())
+        core = self.stage.core
         if core is not None and core.busy_since:
             core.set_user_deadline(deadline)
         else:
@@ -265,7 +266,7 @@ class Runtime:
 
     def _core_of_several(self) -> CoreRow | None:
         """This thread's cells where several threads serve; None in all other processes."""
-        return self.cores.get(threading.get_ident()) if len(self.cores) > 1 else None
+        return self.stage.core if self.settings.threads > 1 else None
 
     def _announce(self, deadline: float) -> None:
         """Ring the master if it would sleep past a deadline."""

@@ -7,7 +7,6 @@ Runs in: the zygote, at import; every child.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +77,7 @@ class Rpc:
             return self.call(name, *args)
         where = os.fsdecode(node)
         patience = self._runtime.settings.socket_timeout if timeout is None else timeout
-        prepare = self._runtime.before_waiting.get(threading.get_ident())
+        prepare = self._runtime.stage.before_waiting
         if prepare is not None:
             prepare()
         return self._caller.call(where, name_of(name), args, patience)

@@ -41,11 +41,10 @@ class _Lane:
 
     def open(self) -> None:
         """Take connections and signals from now on."""
-        # who waits for an answer is a busy worker, too
-        waits = self.worker.runtime.before_waiting
-        waits[threading.get_ident()] = self.engine.dismiss_lines
-        self.worker.runtime.cores[threading.get_ident()] = self.worker.row.cores[self._number]
-        self.worker.runtime.request_notes[threading.get_ident()] = self.engine.access.notes
+        stage = self.worker.runtime.stage
+        stage.core = self.worker.row.cores[self._number]
+        stage.notes = self.engine.access.notes
+        stage.before_waiting = self.engine.dismiss_lines  # who waits is a busy worker, too
         for listener in self.worker.listeners:
             takes = taken_on(
                 listener.address,
