@@ -154,13 +154,9 @@ class Role:
         return self.row.tasks
 
     def after_work(self) -> None:
-        """Between two pieces of work: tell of new code, leave if enough is done."""
+        """Between two pieces of work: tell of new code, leave if enough is done. In any thread."""
         if self._code is not None:
             self._code.report()
-        self.recycle_if_due()
-
-    def recycle_if_due(self) -> None:
-        """Between two pieces of work: leave if enough is done. Any thread may ask."""
         if self._recycling is not None and not self._leaves_for_successor:
             why = self._recycling.due(self.work_done)
             if why is not None:
@@ -175,9 +171,8 @@ class Role:
             self._leaves_for_successor = True
             journal.recycled(str(self.seat), why)
             self.runtime.tell_master("retiring", row=self.row.index)
-            os.kill(
-                os.getpid(), unix_signals.SIGTERM
-            )  # heard by the main thread, between two things
+            # heard by the main thread, between two things
+            os.kill(os.getpid(), unix_signals.SIGTERM)
 
     # -- Unix signals ----------------------------------------------------------------------
 
@@ -203,11 +198,12 @@ class Role:
         now, me = time.monotonic(), threading.get_ident()
         late = [(me, self.row.overdue(now))]
         late += [(self.thread_of(n), core.overdue(now)) for n, core in enumerate(self.row.cores)]
-        new = {(thread, when) for thread, when in late if when} - self._told_of
-        self._told_of = {(thread, when) for thread, when in late if when}
-        for thread in {thread for thread, _ in new} - {me}:
+        overdue = {(thread, when) for thread, when in late if when}
+        to_tell = {thread for thread, _ in overdue - self._told_of}
+        self._told_of = overdue
+        for thread in to_tell - {me}:
             _raise_in(thread)
-        if me in {thread for thread, _ in new}:
+        if me in to_tell:
             raise DeadlinePassed
 
     def thread_of(self, _lane: int) -> int:
