@@ -112,11 +112,16 @@ class Running:
             raise failure
 
     def wait(self, *, within: float = 10.0) -> int:
-        """The exit code of the command, once it ends; negative: the Unix signal that ended it."""
+        """The exit code of the command, once it ends; negative: the Unix signal that ended it.
+
+        Its last words are in the log then.
+        """
         try:
-            return self._popen.wait(within)
+            code = self._popen.wait(within)
         except subprocess.TimeoutExpired:
             raise TimedOut(f"still running after {within:g} s; its log:\n{self.log}") from None
+        self.log.join()
+        return code
 
     def send(self, signal: int) -> None:
         """Send a Unix signal to the first process."""

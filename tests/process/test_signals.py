@@ -264,6 +264,6 @@ def test_post_fork_hooks_run_in_workers_and_spoolers(start_server: StartServer) 
     yard = play(start_server, FORKS, INI)
     yard.wait_for("forked 1", "forked 2", "forked 3", "forked spooler", "second 2", *["after"] * 4)
     assert len(yard.notes()) == 9
-    assert "RuntimeError: in the hook" in yard.server.log
+    yard.server.wait_for("RuntimeError: in the hook")
     os.kill(min(yard.server.pids("spooler")), unix_signals.SIGKILL)
     yard.wait_for("forked spooler", "forked spooler")

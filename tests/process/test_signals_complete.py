@@ -63,6 +63,7 @@ def test_signal_wait_runs_handlers_until_the_one_that_is_meant(start_server: Sta
     answer = server.get("/?(uwsgi.signal(8),uwsgi.signal(7),uwsgi.signal_wait(7))")
     assert answer.text == "(None, None, b'')"
     assert server.get("/?uwsgi.signal_received()").text == "7"
+    told(server, r"signal \d in worker1", times=2)
     assert [m[1] for m in server.log.find(r"<signal (\d) in worker1>")] == ["8", "7"]
 
 
