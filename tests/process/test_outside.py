@@ -253,9 +253,9 @@ def test_a_server_in_the_background(tmp_path: Path, option: str) -> None:
     """The command returns with 0; the server has no terminal, serves, and leaves nothing."""
     server = background(tmp_path, option, apps.PID)
     done = server.run_command()
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     master = server.master()
     try:
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
         if option == "daemonize2":
             assert "ready: generation 1" in server.log_text()
         eventually(lambda: "ready: generation 1" in server.log_text())
