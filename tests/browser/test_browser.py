@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.harness import eventually
-from tests.harness.browser import Browser, tool
+from tests.harness.browser import PACKAGES, Browser
+from tests.harness.tools import tool
 
 Show = Callable[[str], Browser]
 
@@ -98,4 +99,4 @@ def test_what_is_covered_cannot_be_clicked(show: Show) -> None:
 def test_a_missing_browser_is_named_with_the_line_that_installs_it() -> None:
     """So that nobody has to look for the package's name."""
     with pytest.raises(pytest.fail.Exception, match="apt-get install chromium chromium-driver"):
-        tool("chromium-that-is-not-there")
+        tool("chromium-that-is-not-there", PACKAGES)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contract.otp import Epmd
 from tests.harness import eventually
 from tests.harness.browser import Browser
 from tests.harness.examples import everything
+from tests.harness.otp import Epmd
 
 IMAGE = "everything.png"
 WIDE, NARROW = (1360, 1000), (390, 844)

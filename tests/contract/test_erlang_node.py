@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.contract.otp import COOKIE, Epmd, Otp, running
+from tests.harness.otp import COOKIE, Epmd, Otp, running
 from tests.harness.waiting import eventually
 
 from muleteer.erlang import connection as connection_module

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness.tracing import strace
+from tests.harness.tools import tool
 
 from muleteer.errors import StoreUnavailable
 from muleteer.spool.directory import DirectoryStore
@@ -368,7 +368,7 @@ def _traced(path: bytes, tmp_path: Path, sync: str) -> list[str]:
     log = tmp_path / f"strace-{sync}"
     calls = "trace=fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,write"
     command = [
-        *(strace(), "-y", "-e", calls, "-o", str(log)),
+        *(tool("strace", "strace"), "-y", "-e", calls, "-o", str(log)),
         *(sys.executable, "-c", SYNCED, os.fsdecode(path), sync),
     ]
     subprocess.run(command, check=True, capture_output=True)

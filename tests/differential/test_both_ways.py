@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.contract.otp import Epmd
 from tests.differential.behaviours import APPS, BEHAVIOURS, FILES, INI, Behaviour
 from tests.differential.claims import REPOSITORY, full_ini, their_decorators
 from tests.differential.looks import evaluate
 from tests.harness import Reference, Server
+from tests.harness.otp import Epmd
 
 Place = Callable[[Path], Path]
 

@@ -8,17 +8,16 @@ Runs in: the test process.
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from tests.harness.tools import tool
 
-INSTALL = "no `{}` here. Install with: sudo apt-get install chromium chromium-driver"
+PACKAGES = "chromium chromium-driver"
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
@@ -120,20 +119,12 @@ CONTRAST = """
 def open_browser(profile: Path) -> Iterator[Browser]:
     """A browser with a new profile in that folder; ended at the end."""
     options = ChromeOptions()
-    options.binary_location = tool("chromium")
+    options.binary_location = tool("chromium", PACKAGES)
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options, Service(tool("chromedriver")))
+    driver = Chrome(options, Service(tool("chromedriver", PACKAGES)))
     try:
         yield Browser(driver)
     finally:
         driver.quit()
-
-
-def tool(name: str) -> str:
-    """Where a program is; the test fails with the line that installs it."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail(INSTALL.format(name), pytrace=False)
-    return found

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.harness import Server, eventually
+from tests.harness.otp import Epmd
 
 StartServer = Callable[..., Server]
 
@@ -47,28 +46,13 @@ def application(environ, start_response):
 @pytest.fixture
 def epmd(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A private epmd; yields the environment that leads to it."""
-    assert shutil.which("epmd"), "no epmd: apt-get install erlang-base"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
     home = tmp_path / "home"
     home.mkdir()
-    environ = {"ERL_EPMD_PORT": port, "HOME": str(home)}
-    process = subprocess.Popen(["epmd", "-address", "127.0.0.1", "-port", port])
+    mapper = Epmd().start()
     try:
-        eventually(lambda: _answers(int(port)))
-        yield environ
+        yield {"ERL_EPMD_PORT": str(mapper.port), "HOME": str(home)}
     finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
+        mapper.stop()
 
 
 @pytest.fixture

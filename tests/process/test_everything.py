@@ -19,9 +19,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from tests.contract.otp import Epmd, running
 from tests.harness import Client, Server, eventually
 from tests.harness.examples import everything
+from tests.harness.otp import Epmd, running
 
 from muleteer import decorators
 

@@ -6,18 +6,17 @@ Runs in: the test process.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.harness.tools import tool
 from tests.harness.waiting import eventually
 
 COOKIE = "a-cookie-for-tests"
-INSTALL = "no `{}` here. Install with: sudo apt-get install erlang-base"
+PACKAGES = "erlang-base"
 
 READ_EVAL_PRINT = r"""
     F = fun F() ->
@@ -41,14 +40,6 @@ READ_EVAL_PRINT = r"""
     F()."""
 
 
-def tool(name: str) -> str:
-    """Where a program of Erlang is; the test fails with the line that installs it."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail(INSTALL.format(name), pytrace=False)
-    return found
-
-
 class Epmd:
     """A port mapper on a free port of loopback."""
 
@@ -61,9 +52,14 @@ class Epmd:
         return eventually(lambda: self._try(self.port or _free_port()), within=10)
 
     def _try(self, port: int) -> Epmd | None:
-        command = [tool("epmd"), "-address", "127.0.0.1", "-port", str(port)]
+        command = [tool("epmd", PACKAGES), "-address", "127.0.0.1", "-port", str(port)]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        eventually(lambda: _answers(port) or process.poll() is not None)
+        try:
+            eventually(lambda: _answers(port) or process.poll() is not None)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         if process.poll() is not None:  # somebody else had the port first
             return None
         self._process, self.port = process, port
@@ -83,7 +79,7 @@ class Otp:
     def __init__(self, name: str, epmd: Epmd, home: Path, *options: str, cookie: str) -> None:
         self.name = name
         environment = os.environ | {"ERL_EPMD_PORT": str(epmd.port), "HOME": str(home)}
-        command = [tool("erl"), "-noshell", "-start_epmd", "false", "-setcookie", cookie]
+        command = [tool("erl", PACKAGES), "-noshell", "-start_epmd", "false", "-setcookie", cookie]
         command += ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", *options]
         command += ["-kernel", "logger_level", "emergency", "-name", name]
         self._process = subprocess.Popen(
@@ -93,6 +89,9 @@ class Otp:
             env=environment,
             cwd=home,
         )
+
+    def start(self) -> None:
+        """Wait until it takes expressions."""
         assert self._read() == "ready"
 
     def eval(self, *expressions: str) -> str:
@@ -129,6 +128,7 @@ def running(
     """A node of OTP, ended at the end."""
     otp = Otp(name, epmd, home, *options, cookie=cookie)
     try:
+        otp.start()
         yield otp
     finally:
         otp.stop()
