@@ -7,11 +7,13 @@ Runs in: the test process.
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 Address = tuple[str, int] | str
 """A (host, port), or the path of a unix socket."""
@@ -66,6 +68,14 @@ def read_all(sock: socket.socket) -> bytes:
     except ConnectionResetError:
         pass  # the server closed without reading all we sent; what it said before counts
     return b"".join(parts)
+
+
+def read_stats(address: Address, *, timeout: float = 10.0) -> dict[str, Any]:
+    """The stats that a server, ours or uWSGI, tells whoever connects there."""
+    with connect(address, timeout=timeout) as sock:
+        found = json.loads(read_all(sock))
+    assert isinstance(found, dict)
+    return found
 
 
 class Client:

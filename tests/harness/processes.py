@@ -50,6 +50,11 @@ class Process:
         return _read_process(self.pid) is not None
 
 
+def is_there(pid: int) -> bool:
+    """Is there a process of that pid? A zombie is one: nobody has taken its exit code yet."""
+    return os.path.exists(f"/proc/{pid}")
+
+
 def living() -> Iterator[Process]:
     """Every process there is, without zombies: those hold nothing but their exit code."""
     for name in os.listdir("/proc"):

@@ -85,6 +85,10 @@ class Playground:
         )
         return self.notes()
 
+    def state_of(self, path: bytes) -> str:
+        """What `muleteer.spool.status` says in a worker of a task; the app has imported it."""
+        return str(self.ask(f"muleteer.spool.status({path!r}).state.value"))
+
     def let(self, name: str) -> None:
         """Let go whoever is held under that name."""
         (self.folder / f"let_{name}").touch()

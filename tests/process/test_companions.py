@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal as unix_signals
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.harness import Server, apps, eventually
-from tests.harness.clients import connect, read_all
+from tests.harness.clients import read_stats
+from tests.harness.processes import is_there
 
 StartServer = Callable[..., Server]
 
@@ -32,20 +33,8 @@ def pids(server: Server, name: str) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def stats(server: Server) -> dict[str, list[dict[str, object]]]:
-    match = server.log.find(r"listening on stats 127\.0\.0\.1:(\d+)")[0]
-    with connect(("127.0.0.1", int(match[1]))) as sock:
-        found = json.loads(read_all(sock))
-    assert isinstance(found, dict)
-    return found
+def stats(server: Server) -> dict[str, Any]:
+    return read_stats(server.addresses("stats")[0])
 
 
 # -- daemons ------------------------------------------------------------------------------
@@ -60,7 +49,7 @@ def test_a_daemon_runs_beside_the_server_and_ends_with_it(start_server: StartSer
         {"cmd": "echo $$ >> lives; sleep 1000", "pid": pid, "respawns": 0}
     ]
     assert server.stop() == 0
-    assert not lives(pid)
+    assert not is_there(pid)
 
 
 def test_a_daemon_that_dies_is_started_again_and_counted(start_server: StartServer) -> None:
@@ -91,7 +80,7 @@ def test_a_daemon_that_ignores_the_request_to_end_is_killed(start_server: StartS
     (pid,) = eventually(lambda: pids(server, "lives"))
     assert server.stop() == 0
     assert f"(pid: {pid}) with all it started" in server.log
-    assert not lives(pid)
+    assert not is_there(pid)
 
 
 def test_daemons_leave_when_the_master_is_killed(start_server: StartServer) -> None:
@@ -101,7 +90,7 @@ def test_daemons_leave_when_the_master_is_killed(start_server: StartServer) -> N
     )
     (pid,) = eventually(lambda: pids(server, "lives"))
     server.kill()
-    eventually(lambda: not lives(pid))
+    eventually(lambda: not is_there(pid))
     server.wait_until_empty()
 
 
@@ -119,7 +108,7 @@ def test_a_reload_starts_daemons_anew(start_server: StartServer) -> None:
     server.wait_for("chain reload done")
     server.wait_for("^heard")
     eventually(lambda: len(pids(server, "lives")) == 2)
-    assert not lives(pids(server, "lives")[0])
+    assert not is_there(pids(server, "lives")[0])
     assert len(pids(server, "other")) == 1
 
 
@@ -133,7 +122,7 @@ def test_a_reload_may_take_a_daemon_away(start_server: StartServer) -> None:
     server.write({"server.ini": "[uwsgi]\n" + ini})
     server.send(unix_signals.SIGHUP)
     eventually(lambda: pids(server, "two"))
-    eventually(lambda: not lives(one))
+    eventually(lambda: not is_there(one))
 
 
 def test_the_server_ends_with_a_control_daemon(start_server: StartServer) -> None:
@@ -149,7 +138,7 @@ def stray(tmp_path: Path) -> Iterator[Path]:
     """A pidfile whose process is ended at last: a smart daemon outlives its server."""
     path = tmp_path / "smart.pid"
     yield path
-    if path.exists() and lives(int(path.read_text())):
+    if path.exists() and is_there(int(path.read_text())):
         os.kill(int(path.read_text()), unix_signals.SIGKILL)
 
 
@@ -171,11 +160,11 @@ def test_a_smart_daemon_outlives_reload_and_server(
     pid = int(eventually(lambda: stray.exists() and stray.read_text()))
     server.send(unix_signals.SIGHUP)
     server.wait_for("chain reload done")
-    assert lives(pid)
+    assert is_there(pid)
     server.was_killed = True  # it leaves a process behind, which is the promise here
     server.send(unix_signals.SIGTERM)
     assert server.wait() == 0
-    assert lives(pid)
+    assert is_there(pid)
 
 
 def test_a_smart_daemon_that_died_is_started_again(start_server: StartServer, stray: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.harness import Server, apps, eventually
+from tests.harness.processes import is_there
 from tests.harness.server import INI as INI_FILE
 
 StartServer = Callable[..., Server]
@@ -266,14 +267,10 @@ def test_a_server_in_the_background(tmp_path: Path, option: str) -> None:
         )
     finally:
         os.kill(master, unix_signals.SIGTERM)
-        eventually(lambda: not _lives(master), within=15)
+        eventually(lambda: not is_there(master), within=15)
     assert "goodbye" in server.log_text()
     assert not (tmp_path / "pid").exists()
     assert not (tmp_path / "fifo").exists()
-
-
-def _lives(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.parametrize("option", ["daemonize", "daemonize2"])

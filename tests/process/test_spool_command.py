@@ -42,11 +42,6 @@ def command(yard: Playground, *words: str) -> tuple[int, list[Any]]:
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def state(yard: Playground, path: bytes) -> str:
-    """What `muleteer.spool.status` says in a worker."""
-    return str(yard.ask(f"muleteer.spool.status({path!r}).state.value"))
-
-
 def test_running_task_is_shown_and_never_touched(yard: Playground) -> None:
     """rm leaves it alone, ls shows it, status in a worker agrees; then it ends as it would."""
     path = yard.ask("held.spool(name='t')")
@@ -54,11 +49,11 @@ def test_running_task_is_shown_and_never_touched(yard: Playground) -> None:
     (told,) = command(yard, "ls")[1]
     assert (told["state"], told["function"]) == ("running", "app.held")
     assert command(yard, "rm", os.path.basename(path.decode()))[0] == 2
-    assert state(yard, path) == "running"
+    assert yard.state_of(path) == "running"
     assert yard.ask(f"muleteer.spool.cancel({path!r})") is False
     yard.let("t")
     yard.wait_for("ended t")
-    eventually(lambda: state(yard, path) == "gone")
+    eventually(lambda: yard.state_of(path) == "gone")
 
 
 def test_waiting_task_is_cancelled_from_a_worker(yard: Playground) -> None:
@@ -66,7 +61,7 @@ def test_waiting_task_is_cancelled_from_a_worker(yard: Playground) -> None:
     yard.ask("held.spool(name='gate')")
     yard.wait_for("began gate")
     paths = [yard.ask(f"once.spool(name={n})") for n in (1, 2, 3)]
-    assert state(yard, paths[1]) == "waiting"
+    assert yard.state_of(paths[1]) == "waiting"
     assert yard.ask(f"muleteer.spool.cancel({paths[1].decode()!r})") is True
     yard.let("gate")
     yard.wait_for("once 1", "once 3")
@@ -76,7 +71,7 @@ def test_waiting_task_is_cancelled_from_a_worker(yard: Playground) -> None:
 def test_retried_task_runs_at_once(yard: Playground) -> None:
     """A delayed one does not wait for the spooler's next look."""
     path = yard.ask("once.spool(name='x', at=4_000_000_000)")
-    eventually(lambda: state(yard, path) == "delayed")
+    eventually(lambda: yard.state_of(path) == "delayed")
     assert command(yard, "retry", os.path.basename(path.decode()))[1][0]["retried"] == 1
     yard.wait_for("once x", within=5)
 

@@ -83,14 +83,9 @@ def yard(start_server: StartServer) -> Playground:
     return play(start_server, APP, SPOOLERS)
 
 
-def state(yard: Playground, path: bytes) -> str:
-    """What `muleteer.spool.status` says in a worker."""
-    return str(yard.ask(f"muleteer.spool.status({path!r}).state.value"))
-
-
 def when_done(yard: Playground, path: bytes, *fields: str) -> Any:
     """What is kept of a task once it is done."""
-    eventually(lambda: state(yard, path) == "done", what=f"{path!r} is done")
+    eventually(lambda: yard.state_of(path) == "done", what=f"{path!r} is done")
     wanted = ", ".join(f"s.{field}" for field in fields)
     return yard.ask(f"(lambda s: ({wanted},))(muleteer.spool.status({path!r}))")
 
@@ -133,13 +128,13 @@ def test_function_says_what_is_unique(yard: Playground) -> None:
     assert yard.ask("call.spool(1)") == first
     yard.ask("call.spool(1, urgent=True)")
     yard.wait_for("call 1")
-    assert state(yard, first) == "delayed"
+    assert yard.state_of(first) == "delayed"
 
 
 def test_burst_of_equal_calls_from_all_workers_is_few_tasks(yard: Playground) -> None:
     """Each call is either the task that waits or a new one: none is lost or run for nothing."""
     paths = yard.ask("[sync.spool(user=7) for _ in range(500)]")
-    eventually(lambda: all(state(yard, p) == "gone" for p in {*paths}), within=10)
+    eventually(lambda: all(yard.state_of(p) == "gone" for p in {*paths}), within=10)
     assert len(yard.notes()) == len({*paths}) < 500
     assert os.listdir(yard.folder / "spool" / "unique") == []
 
@@ -183,7 +178,7 @@ def test_task_without_a_slot_is_put_back_as_it_was(yard: Playground) -> None:
     path = yard.ask("two.spool(n='c')")
     yard.ask("free.spool(n=1)")
     yard.wait_for("free 1")
-    assert state(yard, path) == "waiting"
+    assert yard.state_of(path) == "waiting"
     assert yard.ask(f"muleteer.spool.status({path!r}).attempts") == 0
     assert yard.ask(f"muleteer.spool.cancel({path!r})") is True
     last = yard.ask("two.spool(n='d')")
@@ -191,7 +186,7 @@ def test_task_without_a_slot_is_put_back_as_it_was(yard: Playground) -> None:
     yard.wait_for("in d")
     for name in "bd":
         yard.let(name)
-    eventually(lambda: state(yard, last) == "gone")
+    eventually(lambda: yard.state_of(last) == "gone")
     assert "in c" not in yard.notes()
 
 
@@ -209,7 +204,7 @@ def test_killed_spooler_frees_its_slot(start_server: StartServer) -> None:
     for name in "abc":
         yard.let(name)
     yard.wait_for("out a", "out b", "out c", within=20)
-    eventually(lambda: state(yard, path) == "gone")
+    eventually(lambda: yard.state_of(path) == "gone")
 
 
 def test_waiting_for_a_slot_burns_no_time(yard: Playground) -> None:
@@ -266,7 +261,7 @@ def test_result_is_gone_after_its_time(yard: Playground) -> None:
     """And one that nobody asked for was never there."""
     paths = yard.ask("[briefly.spool(), forgets.spool()]")
     for path in paths:
-        eventually(lambda: state(yard, path) == "gone")  # noqa: B023
+        eventually(lambda: yard.state_of(path) == "gone")  # noqa: B023
 
 
 def test_dropped_task_and_odd_value_say_so(yard: Playground) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.harness import Server, eventually
-from tests.harness.clients import Address
+from tests.harness.clients import read_all, read_stats
 from tests.harness.terminal import Terminal
 
 StartServer = Callable[..., Server]
@@ -88,22 +88,8 @@ def server(start_server: StartServer) -> Server:
     return start_server(ini=INI, files={"app.py": APP, "spool/": ""})
 
 
-def read_all(address: Address) -> bytes:
-    """Everything a socket says to one who says nothing."""
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    with socket.socket(family) as sock:
-        sock.settimeout(10)
-        sock.connect(address)
-        parts = []
-        while part := sock.recv(65536):
-            parts.append(part)
-    return b"".join(parts)
-
-
 def stats(server: Server) -> Values:
-    found = json.loads(read_all(server.addresses("stats")[0]))
-    assert isinstance(found, dict)
-    return found
+    return read_stats(server.addresses("stats")[0])
 
 
 def metrics(server: Server) -> dict[str, float]:
@@ -267,9 +253,7 @@ def test_no_child_holds_a_visitors_connection(server: Server) -> None:
         server.send(unix_signals.SIGHUP)
         server.wait_for("chain reload done")
         visitor.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        page = b""
-        while part := visitor.recv(65536):
-            page += part
+        page = read_all(visitor)
     assert b"muleteer_generation 2\n" in page
 
 
@@ -311,7 +295,7 @@ def test_uwsgitop_works(server: Server) -> None:
         server.get("/")
     eventually(lambda: total(server) == 5)
     script = str(Path(sys.executable).parent / "uwsgitop")
-    with Terminal([script, server.addresses("stats")[0]], env={"COLUMNS": "200"}) as top:
+    with Terminal([script, server.addresses("stats")[0]]) as top:
         top.wait_for(r"req: 5 ")
         top.wait_for(rf"masterpid: {server.pid}")
         for pid in server.pids("worker"):

@@ -17,6 +17,7 @@ from tests.differential.claims import Claim, Observe, Setup, rows_of
 from tests.differential.looks import answer, evaluate, status_of
 from tests.differential.probes import LIFE
 from tests.harness import Server, eventually
+from tests.harness.processes import is_there
 
 PATIENCE_S = 15.0
 
@@ -206,16 +207,8 @@ def _idle(server: Server) -> object:
     """All workers leave; the next request is answered by another one."""
     first = evaluate(server, "os.getpid()")
     assert isinstance(first, int)
-    eventually(lambda: not _lives(first), within=PATIENCE_S)
+    eventually(lambda: not is_there(first), within=PATIENCE_S)
     return evaluate(server, "os.getpid()") != first
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _dies_idle(server: Server) -> object:

@@ -7,14 +7,14 @@ Runs in: the test process.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
 from tests.differential.claims import Claim, Observe, Setup, rows_of
 from tests.differential.looks import evaluate
 from tests.harness import Server, eventually
-from tests.harness.clients import connect, read_all
+from tests.harness.clients import read_stats
+from tests.harness.processes import is_there
 
 PATIENCE_S = 15.0
 LASTING = "echo $$ >> lives; exec sleep 1000"
@@ -32,14 +32,6 @@ def _lives(server: Server) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-def _is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def _begins_again(server: Server) -> object:
     """Kill it once it has lived a while; how many lives it has then."""
     (first,) = eventually(lambda: _lives(server), within=PATIENCE_S)
@@ -55,8 +47,7 @@ def _counted(server: Server) -> object:
 
 def _shown(server: Server) -> object:
     """What the stats say of the daemon once they know of its second life."""
-    with connect(str(server.folder / "stats.sock")) as sock:
-        (daemon,) = json.loads(read_all(sock))["daemons"]
+    (daemon,) = read_stats(str(server.folder / "stats.sock"))["daemons"]
     return daemon["pid"] == _lives(server)[-1] and (daemon["cmd"], daemon["respawns"])
 
 
@@ -64,7 +55,7 @@ def _ends(server: Server) -> object:
     (pid,) = eventually(lambda: _lives(server), within=PATIENCE_S)
     server.send(signal.SIGINT)
     server.wait(within=PATIENCE_S)
-    return eventually(lambda: not _is_there(pid), within=PATIENCE_S)
+    return eventually(lambda: not is_there(pid), within=PATIENCE_S)
 
 
 def _session(server: Server) -> object:
@@ -77,7 +68,7 @@ def _reloaded(server: Server) -> object:
     eventually(lambda: _lives(server), within=PATIENCE_S)
     server.send(signal.SIGHUP)
     lives = eventually(lambda: len(_lives(server)) == 2 and _lives(server), within=PATIENCE_S)
-    return eventually(lambda: not _is_there(lives[0]), within=PATIENCE_S), _is_there(lives[1])
+    return eventually(lambda: not is_there(lives[0]), within=PATIENCE_S), is_there(lives[1])
 
 
 def _runs_at_once(server: Server) -> object:

@@ -6,11 +6,9 @@ Runs in: the test process.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +17,7 @@ from tests.differential.looks import answer, evaluate
 from tests.differential.probes import PROBE
 from tests.differential.rows.life import left
 from tests.harness import Server, eventually, http_raw
+from tests.harness.clients import read_stats
 
 PATIENCE_S = 15.0
 
@@ -50,15 +49,7 @@ SPOOLER = "dir pid tasks respawns running"
 
 def stats(server: Server) -> dict[str, Any]:
     """The server's stats, as whoever connects gets them."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(PATIENCE_S)
-        sock.connect(str(server.folder / "stats.sock"))
-        data = b""
-        while part := sock.recv(65536):
-            data += part
-    found = json.loads(data)
-    assert isinstance(found, dict)
-    return found
+    return read_stats(str(server.folder / "stats.sock"), timeout=PATIENCE_S)
 
 
 Pick = Callable[[dict[str, Any]], dict[str, Any]]
