@@ -8,6 +8,7 @@ import signal as unix_signals
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +95,22 @@ def put(site: Path) -> Iterator[Put]:
     store.close()
 
 
-def start(site: Path, *words: str | bytes) -> subprocess.Popen[str]:
-    """Start `muleteer spool run spool` with these words."""
+@contextmanager
+def started(site: Path, *words: str | bytes) -> Iterator[subprocess.Popen[str]]:
+    """Start `muleteer spool run spool` with these words; ended at the end."""
     command = [sys.executable, "-m", "muleteer", "spool", "run", "spool", *map(os.fsdecode, words)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=site, stdout=pipe, stderr=pipe, text=True)
+    with subprocess.Popen(command, cwd=site, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run(site: Path, *words: str | bytes) -> tuple[int, str, str]:
     """Exit code, output and log of it."""
-    process = start(site, *words)
-    out, err = process.communicate(timeout=60)
+    with started(site, *words) as process:
+        out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -189,11 +195,11 @@ def test_what_is_the_servers_is_told_and_harms_nobody(site: Path, put: Put) -> N
 def test_interrupt_leaves_the_task_as_it_was(site: Path, put: Put) -> None:
     """Ctrl-C: nothing is counted."""
     path = put("slow")
-    process = start(site, path, "--ini", "app.ini")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "slow begins\n"
-    process.send_signal(unix_signals.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with started(site, path, "--ini", "app.ini") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "slow begins\n"
+        process.send_signal(unix_signals.SIGINT)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "did not run to its end, and waits as before" in err
     assert (status(path).attempts, status(path).state) == (0, State.WAITING)
