@@ -281,6 +281,15 @@ def test_rm_by_pattern(home: Path, store: DirectoryStore) -> None:
     assert said.err == f"muleteer: no task uwsgi_spoolfile_on_* in {home}\n"
 
 
+def test_a_task_that_is_meant_twice_is_taken_once(home: Path, store: DirectoryStore) -> None:
+    """By its name twice, and by a pattern."""
+    names = [name_of(store.put({})) for _ in range(2)]
+    twice = (names[0], names[0], "uwsgi_spoolfile_on_*")
+    assert len(say("show", home, *twice, "--json").out.splitlines()) == 2
+    said = say("rm", home, *twice)
+    assert (said.code, said.out, said.err) == (0, "2 removed\n", "")
+
+
 def test_missing_task_is_an_error_and_stops_no_other(home: Path, store: DirectoryStore) -> None:
     """Exit code 1, and the ones that are there are removed."""
     path = store.put({})

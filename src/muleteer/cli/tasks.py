@@ -91,13 +91,15 @@ class Choice:
         return missing + [p for p in patterns if p not in seen]
 
     def _named(self) -> Iterator[Found]:
+        named = {}
         for task in self.tasks:
             if not _is_pattern(task) and (found := find(self._path(task))) is not None:
-                yield found
+                named[found.file] = found
+        yield from named.values()
         patterns = [task for task in self.tasks if _is_pattern(task)]
         if patterns:
-            everything = walk(self.home, self.states)
-            yield from (f for f in everything if any(_matches(f, p) for p in patterns))
+            others = (f for f in walk(self.home, self.states) if f.file not in named)
+            yield from (f for f in others if any(_matches(f, p) for p in patterns))
 
     def _path(self, task: str) -> bytes:
         return os.path.join(self.home, os.fsencode(task))
