@@ -55,6 +55,14 @@ def test_everything_runs_in_the_group_it_was_given(start_server: StartServer) ->
     server.wait_for("running as root")
 
 
+def test_add_gid_alone_adds_to_roots_groups(start_server: StartServer) -> None:
+    """Root stays root, and every process is in that group, too."""
+    ini = INI.replace("gid = 12345", "add-gid = 23456")
+    server = start_server(ini=ini, files={"app.py": APP})
+    groups = sorted({*os.getgroups(), 23456})
+    assert server.ask("/").text == repr(((0,) * 3, (0,) * 3, groups))
+
+
 def test_root_is_given_up_once_the_sockets_are_bound(tmp_path: Path) -> None:
     """`uid = nobody`: not one process can become root again, and the socket is nobody's."""
     nobody = pwd.getpwnam("nobody")

@@ -66,6 +66,8 @@ def step_down(identity: Identity) -> None:
     if identity.gid is not None:
         os.setgroups(identity.groups)
         os.setresgid(identity.gid, identity.gid, identity.gid)
+    elif identity.groups:  # only `add-gid`: root stays root, and is in these, too
+        os.setgroups([*os.getgroups(), *identity.groups])
     if identity.uid is None:
         journal.runs_as_root()
         return
