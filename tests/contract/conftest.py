@@ -6,10 +6,19 @@ Runs in: the test process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.contract.serving import Site
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> bytes:
+    """An empty spool directory."""
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    return bytes(folder)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.contract.spooling import claimed
 
 from muleteer.errors import SpoolError, StoreUnavailable
 from muleteer.spool import State, cancel, status
@@ -16,7 +17,7 @@ from muleteer.spool.filelock import try_lock
 from muleteer.spool.looking import Found, content_of, count, find, status_of, walk
 from muleteer.spool.results import DONE
 from muleteer.spool.steering import Change, move, remove, retry
-from muleteer.spool.store import Outcome, Task
+from muleteer.spool.store import Outcome
 
 FUTURE = 4_000_000_000.0
 
@@ -37,13 +38,6 @@ def other(tmp_path: Path) -> Iterator[DirectoryStore]:
     made = DirectoryStore(bytes(tmp_path / "other"))
     yield made
     made.close()
-
-
-def claimed(store: DirectoryStore, now: float | None = None) -> Task:
-    """The next task that is due."""
-    task = store.claim(time.time() + 1 if now is None else now)
-    assert task is not None
-    return task
 
 
 def found(path: bytes) -> Found:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.contract.spooling import drained, later
 
 from muleteer.errors import BadTask, SpoolError
 from muleteer.spool import arrivals
@@ -19,11 +20,6 @@ from muleteer.spool.memory import MemoryStore
 from muleteer.spool.store import Outcome, Store
 
 FUTURE = 4_000_000_000.0
-
-
-def _later() -> float:
-    """A wall time at which everything just put without `at` is due."""
-    return time.time() + 1
 
 
 @pytest.fixture(params=["memory", "directory", "directory-without-inotify"])
@@ -42,19 +38,10 @@ def store(
     made.close()
 
 
-def _drain(store: Store, now: float) -> list[bytes]:
-    """The `n` of every task that is due, in the order in which they were claimed."""
-    seen = []
-    while (task := store.claim(now)) is not None:
-        seen.append(task.vars[b"n"])
-        store.settle(task, Outcome.OK)
-    return seen
-
-
 def test_a_task_comes_back_as_it_was_put(store: Store) -> None:
     """Path, vars and body of a claimed task are those of its `put`."""
     path = store.put({b"a": b"b", b"empty": b""}, b"the body \x00\xff")
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     assert (task.path, task.body) == (path, b"the body \x00\xff")
     assert dict(task.vars) == {b"a": b"b", b"empty": b""}
@@ -67,10 +54,10 @@ def test_the_enqueue_time_is_kept(store: Store) -> None:
     before = time.time()
     store.put({b"n": b"1"})
     after = time.time()
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     store.settle(task, Outcome.RETRY)
-    again = store.claim(_later())
+    again = store.claim(later())
     assert again is not None
     assert again.queued_at == pytest.approx(task.queued_at, abs=1e-5)
     assert before - 0.001 <= task.queued_at <= after
@@ -80,7 +67,7 @@ def test_values_of_any_size_are_kept(store: Store) -> None:
     """A var of a megabyte is a var like any other."""
     big = bytes(range(256)) * 4096
     store.put({b"n": b"1", b"big": big}, b"body")
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     assert (task.vars[b"big"], task.body) == (big, b"body")
 
@@ -90,21 +77,21 @@ def test_tasks_run_in_the_order_of_their_enqueue(store: Store) -> None:
     wanted = [b"%d" % n for n in range(50)]
     for n in wanted:
         store.put({b"n": n})
-    assert _drain(store, _later()) == wanted
+    assert drained(store, later()) == wanted
 
 
 def test_priorities_run_first_and_by_number(store: Store) -> None:
     """1 before 2 before 10 before a task without a priority."""
     for priority in (None, b"10", b"2", b"1", None):
         store.put({b"n": priority or b"none"}, priority=priority)
-    assert _drain(store, _later()) == [b"1", b"2", b"10", b"none", b"none"]
+    assert drained(store, later()) == [b"1", b"2", b"10", b"none", b"none"]
 
 
 def test_a_priority_may_be_a_var(store: Store) -> None:
     """The var `priority` counts as the argument does, and reaches the handler."""
     store.put({b"n": b"last"})
     store.put({b"n": b"first", b"priority": b"5"})
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     assert dict(task.vars) == {b"n": b"first", b"priority": b"5"}
 
@@ -124,7 +111,7 @@ def test_a_delayed_task_waits_for_its_time(store: Store) -> None:
     store.put({b"n": b"1"}, at=FUTURE)
     assert store.claim(FUTURE - 0.5) is None
     assert store.next_due() == FUTURE
-    assert _drain(store, FUTURE) == [b"1"]
+    assert drained(store, FUTURE) == [b"1"]
 
 
 def test_a_delay_may_be_a_var(store: Store) -> None:
@@ -149,15 +136,15 @@ def test_a_time_that_never_comes_is_refused(store: Store, at: bytes) -> None:
 def test_a_time_in_the_past_means_now(store: Store) -> None:
     """A task for yesterday runs at once."""
     store.put({b"n": b"1"}, at=1_000_000_000)
-    assert _drain(store, time.time()) == [b"1"]
+    assert drained(store, time.time()) == [b"1"]
 
 
 def test_delayed_tasks_do_not_hold_up_the_others(store: Store) -> None:
     """What is due runs, whatever waits before it."""
     store.put({b"n": b"later"}, at=FUTURE)
     store.put({b"n": b"now"})
-    assert _drain(store, _later()) == [b"now"]
-    assert _drain(store, FUTURE) == [b"later"]
+    assert drained(store, later()) == [b"now"]
+    assert drained(store, FUTURE) == [b"later"]
 
 
 def test_an_empty_key_is_refused_by_name(store: Store) -> None:
@@ -170,14 +157,14 @@ def test_an_empty_key_is_refused_by_name(store: Store) -> None:
 def test_a_claimed_task_is_not_given_twice(store: Store) -> None:
     """Until it is settled a task is its claimer's."""
     store.put({b"n": b"1"})
-    assert store.claim(_later()) is not None
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is not None
+    assert store.claim(later()) is None
 
 
 def test_ok_ends_a_task(store: Store) -> None:
     """After OK there is no such task."""
     path = store.put({b"n": b"1"})
-    assert _drain(store, _later()) == [b"1"]
+    assert drained(store, later()) == [b"1"]
     assert store.jobs() == []
     assert store.get_task(path) is None
     assert store.next_due() is None
@@ -187,11 +174,11 @@ def test_retry_keeps_a_task_and_counts(store: Store) -> None:
     """After RETRY the same task comes again, with one attempt more and the error."""
     path = store.put({b"n": b"1"}, b"body")
     for attempts in range(3):
-        task = store.claim(_later())
+        task = store.claim(later())
         assert task is not None
         assert (task.path, task.attempts, task.body) == (path, attempts, b"body")
         store.settle(task, Outcome.RETRY, error=f"error {attempts}")
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     assert task.last_error == "error 2"
     assert dict(task.vars) == {b"n": b"1"}
@@ -201,10 +188,10 @@ def test_a_round_keeps_a_task_and_forgets_its_failures(store: Store) -> None:
     """After ROUND the same task comes again at its time, as if it had never failed."""
     store.put({b"n": b"1"}, b"body")
     for outcome in (Outcome.RETRY, Outcome.ROUND, Outcome.ROUND):
-        task = store.claim(_later())
+        task = store.claim(later())
         assert task is not None
         store.settle(task, outcome, error="no" if outcome is Outcome.RETRY else "")
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     assert (task.attempts, task.last_error, task.body) == (0, "", b"body")
     store.settle(task, Outcome.ROUND, at=FUTURE)
@@ -215,7 +202,7 @@ def test_notes_stay_with_a_task_and_are_no_vars(store: Store) -> None:
     """What the server wrote beside the vars outlives retries and is seen by no handler."""
     store.put({b"n": b"1", b"muleteer_note": b"of ours"})
     for outcome in (Outcome.RETRY, Outcome.ROUND, Outcome.IGNORE):
-        task = store.claim(_later())
+        task = store.claim(later())
         assert task is not None
         assert dict(task.vars) == {b"n": b"1"}
         assert dict(task.notes) == {b"muleteer_note": b"of ours"}
@@ -226,28 +213,28 @@ def test_notes_stay_with_a_task_and_are_no_vars(store: Store) -> None:
 def test_ignore_keeps_a_task_and_counts_nothing(store: Store) -> None:
     """After IGNORE the same task comes again as it was."""
     store.put({b"n": b"1"})
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     store.settle(task, Outcome.IGNORE)
-    assert store.claim(_later()) == task
+    assert store.claim(later()) == task
 
 
 @pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.IGNORE])
 def test_a_kept_task_waits_until_it_is_told(store: Store, outcome: Outcome) -> None:
     """`at` of `settle` is when a kept task is due again."""
     store.put({b"n": b"1"})
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     store.settle(task, outcome, at=FUTURE)
     assert store.claim(FUTURE - 1) is None
     assert store.next_due() == FUTURE
-    assert _drain(store, FUTURE) == [b"1"]
+    assert drained(store, FUTURE) == [b"1"]
 
 
 def test_settling_twice_is_settling_once(store: Store) -> None:
     """A second end of one claim does nothing."""
     path = store.put({b"n": b"1"})
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     store.settle(task, Outcome.RETRY)
     store.settle(task, Outcome.OK)
@@ -258,7 +245,7 @@ def test_settling_twice_is_settling_once(store: Store) -> None:
 def test_a_buried_task_is_gone_for_claimers(store: Store) -> None:
     """The dead are neither claimed nor listed."""
     path = store.put({b"n": b"1"})
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     store.bury(task, "three attempts failed")
     assert store.claim(FUTURE) is None
@@ -270,7 +257,7 @@ def test_jobs_lists_in_the_order_of_running(store: Store) -> None:
     last = store.put({b"n": b"1"}, at=FUTURE)
     first = store.put({b"n": b"2"}, priority=b"3")
     assert store.jobs() == [first, last]
-    assert store.claim(_later()) is not None
+    assert store.claim(later()) is not None
     assert store.jobs() == [first, last]
 
 
@@ -281,7 +268,7 @@ def test_get_task_looks_and_changes_nothing(store: Store) -> None:
         task = store.get_task(path)
         assert task is not None
         assert (dict(task.vars), task.body, task.path) == ({b"n": b"1"}, b"body", path)
-    assert _drain(store, _later()) == [b"1"]
+    assert drained(store, later()) == [b"1"]
 
 
 def test_get_task_of_nothing_is_none(store: Store) -> None:
@@ -291,33 +278,33 @@ def test_get_task_of_nothing_is_none(store: Store) -> None:
 
 def test_a_task_that_arrives_later_is_found(store: Store) -> None:
     """An idle consumer's next claim sees what was put since the last."""
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     store.put({b"n": b"1"})
-    assert _drain(store, _later()) == [b"1"]
+    assert drained(store, later()) == [b"1"]
     store.put({b"n": b"2"}, priority=b"7")
-    assert _drain(store, _later()) == [b"2"]
+    assert drained(store, later()) == [b"2"]
 
 
 def test_rescan_brings_an_urgent_task_forward(store: Store) -> None:
     """After a rescan a new task of a lower number runs before older ones."""
     store.put({b"n": b"old 1"}, priority=b"2")
     store.put({b"n": b"old 2"}, priority=b"2")
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     store.put({b"n": b"urgent"}, priority=b"1")
     store.rescan()
-    assert _drain(store, _later()) == [b"urgent", b"old 2"]
+    assert drained(store, later()) == [b"urgent", b"old 2"]
 
 
 def test_next_due_is_past_while_something_is_ready(store: Store) -> None:
     """A ready task makes `next_due` a time that has come; an empty store has none."""
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     assert store.next_due() is None
     store.put({b"n": b"1"})
     store.rescan()
     due = store.next_due()
     assert due is not None
-    assert due <= _later()
+    assert due <= later()
 
 
 def test_close_gives_back_what_was_claimed(store: Store) -> None:
@@ -326,14 +313,14 @@ def test_close_gives_back_what_was_claimed(store: Store) -> None:
     Whoever claims such a task next knows that its run was cut short, until it is settled.
     """
     store.put({b"n": b"1"})
-    assert store.claim(_later()) is not None
+    assert store.claim(later()) is not None
     for _ in range(2):
         store.close()
         store.close()
-        again = store.claim(_later())
+        again = store.claim(later())
         assert again is not None
         assert (again.died, again.attempts) == (True, 0)
     store.settle(again, Outcome.RETRY, error="it died")
-    counted = store.claim(_later())
+    counted = store.claim(later())
     assert counted is not None
     assert (counted.died, counted.attempts, counted.last_error) == (False, 1, "it died")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.spooling import claimed, drained, later
 
 from muleteer.errors import StoreUnavailable
 from muleteer.spool import arrivals, directory, filelock, files, survey
@@ -25,18 +26,6 @@ from muleteer.spool.store import Outcome, Task
 from muleteer.wire.spoolfile import encode_task
 
 FUTURE = 4_000_000_000.0
-
-
-def _later() -> float:
-    return time.time() + 1
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> bytes:
-    """An empty spool directory."""
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    return bytes(folder)
 
 
 @pytest.fixture
@@ -57,20 +46,6 @@ def open_store(path: bytes) -> Iterator[Callable[..., DirectoryStore]]:
 def store(open_store: Callable[..., DirectoryStore]) -> DirectoryStore:
     """One consumer of the directory."""
     return open_store()
-
-
-def _drain(store: DirectoryStore, now: float | None = None) -> list[bytes]:
-    seen = []
-    while (task := store.claim(_later() if now is None else now)) is not None:
-        seen.append(task.vars[b"n"])
-        store.settle(task, Outcome.OK)
-    return seen
-
-
-def _claim(store: DirectoryStore) -> Task:
-    task = store.claim(_later())
-    assert task is not None
-    return task
 
 
 def _write(path: bytes, name: str, data: bytes, age_s: float = 60) -> Path:
@@ -126,7 +101,7 @@ def test_nothing_but_tasks_is_left(store: DirectoryStore, path: bytes) -> None:
     """Drafts have no life of their own; a settled task leaves nothing."""
     store.put({b"n": b"1"})
     assert len(_all_files(path)) == 1
-    _drain(store)
+    drained(store)
     assert _all_files(path) == set()
 
 
@@ -146,8 +121,8 @@ def test_ordered_takes_files_that_are_numbers(
     """With spooler-ordered a file named by digits is a task, as under uWSGI; else it is not."""
     for name in ("10", "9"):
         _write(path, name, encode_task({b"n": name.encode()}))
-    assert _drain(open_store()) == []
-    assert _drain(open_store(ordered=True)) == [b"9", b"10"]
+    assert drained(open_store()) == []
+    assert drained(open_store(ordered=True)) == [b"9", b"10"]
 
 
 def test_other_files_are_left_alone(store: DirectoryStore, path: bytes) -> None:
@@ -157,11 +132,11 @@ def test_other_files_are_left_alone(store: DirectoryStore, path: bytes) -> None:
     (folder / "uwsgi_spoolfile_on_link").symlink_to(target)
     (folder / "uwsgi_spoolfile_on_folder").mkdir()
     os.mkfifo(folder / "uwsgi_spoolfile_on_fifo")
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     (folder / "link").symlink_to(target)
     os.rename(folder / "link", folder / "uwsgi_spoolfile_on_link2")
     os.rename(folder / "uwsgi_spoolfile_on_folder", folder / "uwsgi_spoolfile_on_folder2")
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     assert store.jobs() == []
     assert target.read_bytes() == b"hello"
     assert not (folder / "dead").exists()
@@ -175,8 +150,8 @@ def test_two_spoolers_share_a_directory(open_store: Callable[..., DirectoryStore
     one, two = open_store(), open_store()
     one.put({b"n": b"1"})
     one.put({b"n": b"2"})
-    assert (_claim(one).vars[b"n"], _claim(two).vars[b"n"]) == (b"1", b"2")
-    assert (one.claim(_later()), two.claim(_later())) == (None, None)
+    assert (claimed(one).vars[b"n"], claimed(two).vars[b"n"]) == (b"1", b"2")
+    assert (one.claim(later()), two.claim(later())) == (None, None)
 
 
 def test_of_many_tasks_and_claimers_each_task_runs_once(store: DirectoryStore, path: bytes) -> None:
@@ -191,7 +166,7 @@ def test_of_many_tasks_and_claimers_each_task_runs_once(store: DirectoryStore, p
     def consume(done: Any) -> None:
         mine = DirectoryStore(path)
         while not (done.is_set() and not mine.jobs()):
-            task = mine.claim(_later())
+            task = mine.claim(later())
             if task is None:
                 done.wait(0.001)
                 continue
@@ -223,8 +198,8 @@ def test_a_locked_task_is_looked_at_less_and_less_often(
     """Another's task costs a look after 10 ms, then twice as long each time, up to 5 s."""
     one, two = open_store(), open_store()
     one.put({b"n": b"1"})
-    _claim(one)
-    start = now = _later()
+    claimed(one)
+    start = now = later()
     waits = []
     for _ in range(12):
         assert two.claim(now) is None
@@ -241,13 +216,13 @@ def test_a_task_given_back_is_found_by_the_other(open_store: Callable[..., Direc
     """A retry at once is free for any claimer, with its count."""
     one, two = open_store(), open_store()
     one.put({b"n": b"1"})
-    task = _claim(one)
-    assert two.claim(_later()) is None
+    task = claimed(one)
+    assert two.claim(later()) is None
     one.settle(task, Outcome.RETRY, error="no luck")
-    again = two.claim(_later() + 10)
+    again = two.claim(later() + 10)
     assert again is not None
     assert (again.attempts, again.last_error, again.path) == (1, "no luck", task.path)
-    assert one.claim(_later() + 10) is None
+    assert one.claim(later() + 10) is None
 
 
 def test_who_waited_with_the_old_file_open_sees_that_it_is_old(
@@ -273,9 +248,9 @@ def test_who_waited_with_the_old_file_open_sees_that_it_is_old(
     ]
     for end in ends:
         one.put({b"n": b"1"})
-        task = _claim(one)
+        task = claimed(one)
         monkeypatch.setattr(directory, "try_lock", end_it_first(end))
-        assert two.claim(_later()) is None
+        assert two.claim(later()) is None
 
 
 def test_who_waited_with_the_old_file_open_gets_the_new_one(
@@ -284,7 +259,7 @@ def test_who_waited_with_the_old_file_open_gets_the_new_one(
     """Rewritten between another's open and lock, a task runs once, with its new count."""
     one, two = open_store(), open_store()
     one.put({b"n": b"1"})
-    task = _claim(one)
+    task = claimed(one)
     real_try_lock = directory.try_lock
 
     def settle_first(fd: int) -> bool:
@@ -293,10 +268,10 @@ def test_who_waited_with_the_old_file_open_gets_the_new_one(
         return real_try_lock(fd)
 
     monkeypatch.setattr(directory, "try_lock", settle_first)
-    again = two.claim(_later())
+    again = two.claim(later())
     assert again is not None
     assert again.attempts == 1
-    assert one.claim(_later()) is None
+    assert one.claim(later()) is None
 
 
 def test_reading_the_own_task_keeps_the_claim(
@@ -305,11 +280,11 @@ def test_reading_the_own_task_keeps_the_claim(
     """A handler may look at its own task, or open the file itself, and still owns it."""
     one, two = open_store(), open_store()
     path = one.put({b"n": b"1"})
-    task = _claim(one)
+    task = claimed(one)
     assert one.get_task(path) == task
     Path(os.fsdecode(path)).read_bytes()
     assert two.get_task(path) is None
-    assert two.claim(_later()) is None
+    assert two.claim(later()) is None
 
 
 def test_a_task_given_back_is_free_though_a_child_lives_on(
@@ -318,7 +293,7 @@ def test_a_task_given_back_is_free_though_a_child_lives_on(
     """What a task forked has inherited the lock, and does not keep it."""
     one, two = open_store(), open_store()
     one.put({b"n": b"1"})
-    task = _claim(one)
+    task = claimed(one)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -326,7 +301,7 @@ def test_a_task_given_back_is_free_though_a_child_lives_on(
         os.read(reading, 1)
         os._exit(0)
     one.settle(task, Outcome.IGNORE)
-    again = two.claim(_later())
+    again = two.claim(later())
     os.close(writing)
     os.close(reading)
     os.waitpid(child, 0)
@@ -336,7 +311,7 @@ def test_a_task_given_back_is_free_though_a_child_lives_on(
 def test_a_claimed_task_is_locked_for_posix_claimers(store: DirectoryStore) -> None:
     """A plain fcntl lock, which is uWSGI's, is refused while we hold the task."""
     path = store.put({b"n": b"1"})
-    task = _claim(store)
+    task = claimed(store)
     attempt = [sys.executable, "-c", POSIX_LOCK, os.fsdecode(path)]
     assert subprocess.run(attempt, check=False).returncode == 3
     store.settle(task, Outcome.IGNORE)
@@ -360,7 +335,7 @@ def test_without_locks_of_the_open_file_posix_locks_do(
     monkeypatch.setattr(filelock, "_SET_OWN", None)
     store = open_store()
     path = store.put({b"n": b"1"})
-    task = _claim(store)
+    task = claimed(store)
     assert store.get_task(path) == task
     attempt = [sys.executable, "-c", POSIX_LOCK, os.fsdecode(path)]
     assert subprocess.run(attempt, check=False).returncode == 3
@@ -375,7 +350,7 @@ def test_the_descriptor_tells_of_arrivals(
     """Put, moved in, written in place, in a new priority: the descriptor turns readable."""
     producer = open_store()
     aside = _write(os.path.dirname(path), "aside", encode_task({b"n": b"moved"}))
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     ways: list[Callable[[], object]] = [
         lambda: producer.put({b"n": b"put"}),
         lambda: producer.put({b"n": b"priority"}, priority=b"4"),
@@ -387,7 +362,7 @@ def test_the_descriptor_tells_of_arrivals(
         assert not _is_readable(store)
         arrive()
         assert _is_readable(store)
-        assert len(_drain(store)) == 1
+        assert len(drained(store)) == 1
         store.rescan()
 
 
@@ -402,9 +377,9 @@ def test_own_looks_are_no_arrivals(open_store: Callable[..., DirectoryStore]) ->
     one, two = open_store(), open_store()
     one.put({b"n": b"1"})
     one.put({b"n": b"2"})
-    _claim(one)
-    _claim(two)
-    now = _later()
+    claimed(one)
+    claimed(two)
+    now = later()
     one.claim(now)
     two.claim(now)
     one.rescan()
@@ -418,11 +393,11 @@ def test_own_looks_are_no_arrivals(open_store: Callable[..., DirectoryStore]) ->
 def test_the_end_of_a_task_is_no_arrival(open_store: Callable[..., DirectoryStore]) -> None:
     """A claimer that closes a file it has removed wakes nobody."""
     one, two = open_store(), open_store()
-    assert two.claim(_later()) is None
+    assert two.claim(later()) is None
     one.put({b"n": b"1"})
-    task = _claim(one)
+    task = claimed(one)
     os.unlink(task.path)
-    assert two.claim(_later()) is None
+    assert two.claim(later()) is None
     one.settle(task, Outcome.OK)
     assert not _is_readable(two)
 
@@ -430,11 +405,11 @@ def test_the_end_of_a_task_is_no_arrival(open_store: Callable[..., DirectoryStor
 def test_a_task_moved_back_is_looked_at_again(store: DirectoryStore) -> None:
     """A delayed task that someone takes out, makes due and puts back runs at once."""
     path = store.put({b"n": b"1"}, at=FUTURE)
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     os.rename(path, path + b".away")
     os.utime(path + b".away", (1, 1))
     os.rename(path + b".away", path)
-    assert _drain(store) == [b"1"]
+    assert drained(store) == [b"1"]
 
 
 def test_without_inotify_what_is_gone_is_forgotten(
@@ -444,7 +419,7 @@ def test_without_inotify_what_is_gone_is_forgotten(
     monkeypatch.setattr(arrivals, "_libc", None)
     store = open_store()
     path = store.put({b"n": b"1"}, at=FUTURE)
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     assert store.next_due() == FUTURE
     os.unlink(path)
     store.rescan()
@@ -457,17 +432,17 @@ def test_a_file_made_in_the_tick_of_a_listing_is_found(
     """A directory's time has a grain; one that is as young as that is listed again."""
     monkeypatch.setattr(arrivals, "_libc", None)
     store = open_store()
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     listed = os.stat(path)
     store.put({b"n": b"1"})
     monkeypatch.setattr(survey, "_CLOCK_TICK_S", 3600)
     os.utime(path, ns=(listed.st_atime_ns, listed.st_mtime_ns))
-    assert _drain(store) == [b"1"]
+    assert drained(store) == [b"1"]
 
 
 def test_lost_word_means_a_listing(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the kernel's queue has overflowed the directory is read again."""
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     assert store._survey.arrivals is not None
     fd = store._survey.arrivals.fd
     store.put({b"n": b"1"})
@@ -476,27 +451,27 @@ def test_lost_word_means_a_listing(store: DirectoryStore, monkeypatch: pytest.Mo
     monkeypatch.undo()
     assert fd is not None
     os.read(fd, 65536)
-    assert _drain(store) == [b"1"]
+    assert drained(store) == [b"1"]
 
 
 def test_a_directory_that_was_away_is_heard_of_again(store: DirectoryStore, path: bytes) -> None:
     """Its absence is not taken for a want of watches: the descriptor stays, and tells of it."""
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     fd = store.fileno()
     assert fd is not None
     for again in (lambda: os.rename(path + b".away", path), lambda: os.mkdir(path)):
         os.rename(path, path + b".away")
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
-                store.claim(_later())
+                store.claim(later())
         again()
-        assert store.claim(_later()) is None
+        assert store.claim(later()) is None
         assert store.fileno() == fd
         while select.select([fd], [], [], 0)[0]:
             store.rescan()
         store.put({b"n": b"1"})
         assert select.select([fd], [], [], 5)[0]
-        assert _drain(store) == [b"1"]
+        assert drained(store) == [b"1"]
 
 
 def test_without_watches_times_are_compared(
@@ -505,10 +480,10 @@ def test_without_watches_times_are_compared(
     """A user who has no inotify watches left still gets every task."""
     monkeypatch.setattr(arrivals.Arrivals, "watch", lambda *_: False)
     store = open_store()
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     store.put({b"n": b"1"})
     store.put({b"n": b"2"}, priority=b"1")
-    assert _drain(store) == [b"2", b"1"]
+    assert drained(store) == [b"2", b"1"]
 
 
 def test_an_unchanged_directory_is_not_listed(
@@ -520,11 +495,11 @@ def test_an_unchanged_directory_is_not_listed(
         store = open_store()
         store.put({b"n": b"1"}, at=FUTURE)
         os.utime(path, (time.time() - 60,) * 2)
-        assert store.claim(_later()) is None
+        assert store.claim(later()) is None
         with monkeypatch.context() as patch:
             patch.setattr(os, "scandir", lambda *_: pytest.fail("the directory was read"))
             for _ in range(5):
-                assert store.claim(_later()) is None
+                assert store.claim(later()) is None
 
 
 # -- garbage, and what died --------------------------------------------------------------
@@ -547,7 +522,7 @@ def test_a_bad_file_is_buried_with_the_reason(
     name = f"uwsgi_spoolfile_on_{kind}"
     _write(path, name, GARBAGE[kind])
     store.put({b"n": b"1"})
-    assert _drain(store) == [b"1"]
+    assert drained(store) == [b"1"]
     dead = Path(os.fsdecode(path)) / "dead"
     assert (dead / name).read_bytes() == GARBAGE[kind]
     assert "spool file" in (dead / f"{name}.reason").read_text()
@@ -561,14 +536,14 @@ def test_a_file_that_has_just_begun_is_waited_for(store: DirectoryStore, path: b
     assert store.claim(time.time()) is None
     with file.open("r+b") as writer:
         writer.write(encode_task({b"n": b"1"}))
-    assert _drain(store) == [b"1"]
+    assert drained(store) == [b"1"]
 
 
 def test_a_buried_task_keeps_file_and_reason(store: DirectoryStore, path: bytes) -> None:
     """bury moves a readable task, too, from a priority as well."""
     task_path = store.put({b"n": b"1"}, priority=b"3")
     data = Path(os.fsdecode(task_path)).read_bytes()
-    store.bury(_claim(store), "it failed three times")
+    store.bury(claimed(store), "it failed three times")
     dead = Path(os.fsdecode(path)) / "dead"
     name = os.fsdecode(os.path.basename(task_path))
     assert (dead / name).read_bytes() == data
@@ -585,13 +560,13 @@ def test_a_run_whose_process_died_counts(
     store.put({b"n": b"1"}, b"body")
     for attempts in range(3):
         for _ in range(2):
-            child = _forked(lambda: (_claim(DirectoryStore(path)), os.kill(os.getpid(), 9)))
+            child = _forked(lambda: (claimed(DirectoryStore(path)), os.kill(os.getpid(), 9)))
             assert child == unix_signals.SIGKILL
         other = open_store()
-        task = _claim(other)
+        task = claimed(other)
         assert (task.died, task.attempts, task.body) == (True, attempts, b"body")
         other.settle(task, Outcome.RETRY, error="its process died")
-        again = _claim(other)
+        again = claimed(other)
         assert (again.died, again.attempts, again.last_error) == (
             False,
             attempts + 1,
@@ -618,10 +593,10 @@ def test_drafts_of_dead_writers_are_swept(
     os.mkdir(path + b"/" + files.DRAFTS)
     name = ".uwsgi_spoolfile_on_h_1_1_1_1_1"
     drafts = [_write(path, place + name, b"half") for place in ("", ".drafts/")]
-    assert open_store().claim(_later()) is None
+    assert open_store().claim(later()) is None
     assert all(draft.exists() for draft in drafts)
     monkeypatch.setattr(files, "_DRAFT_AGE_S", -1.0)
-    assert open_store().claim(_later()) is None
+    assert open_store().claim(later()) is None
     assert not any(draft.exists() for draft in drafts)
 
 
@@ -634,11 +609,11 @@ def test_a_claimer_that_comes_too_late_wakes_nobody(
     """Its look at another's task is no news to those who watch, nor is the end of the task."""
     first, second = open_store(), open_store()
     for store in (first, second):
-        assert store.claim(_later()) is None
+        assert store.claim(later()) is None
     first.put({b"n": b"1"})
-    task = _claim(first)
+    task = claimed(first)
     descriptors = len(os.listdir("/proc/self/fd"))
-    assert second.claim(_later()) is None, "it has heard of the task, and another has it"
+    assert second.claim(later()) is None, "it has heard of the task, and another has it"
     fds = [store.fileno() for store in (first, second)]
     assert select.select(fds, [], [], 0)[0] == []
     first.settle(task, Outcome.OK)
@@ -669,12 +644,12 @@ def test_tasks_run_while_a_large_directory_is_being_listed(
 
     monkeypatch.setattr(survey.Survey, "_tasks_in", walked)
     store = DirectoryStore(path)
-    seen = [_claim(store).vars[b"n"]]
+    seen = [claimed(store).vars[b"n"]]
     assert len(listed) == 10
     assert store.next_due() == 0.0, "there is more to list"
     writer.put({b"n": b"new"}, priority=b"1")
     writer.put({b"n": b"late"})
-    seen += _drain(store)
+    seen += drained(store)
     numbers = [b"%d" % number for number in range(50) if number % 5]
     assert sorted(seen) == sorted([*numbers, b"new", b"late"])
     assert store.next_due() == FUTURE
@@ -722,7 +697,7 @@ def test_more_tasks_than_the_index_holds_all_run(
     for number in range(60, 80):
         store.put({b"n": b"%d" % number}, at=late + number)
     for until, numbers in ((0, range(60)), (65, range(60, 66)), (100, range(66, 80))):
-        seen = _drain(store, late + until)
+        seen = drained(store, late + until)
         assert sorted(seen, key=int) == [b"%d" % number for number in numbers]
     assert store.next_due() is None
     store.close()
@@ -735,25 +710,25 @@ def test_a_directory_that_is_gone_is_an_error_with_its_name(
     store: DirectoryStore, path: bytes
 ) -> None:
     """Deleted under us: put, claim and jobs say so; when it is back, so are we."""
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     os.rmdir(path)
-    for use in (lambda: store.put({b"n": b"1"}), lambda: store.claim(_later()), store.jobs):
+    for use in (lambda: store.put({b"n": b"1"}), lambda: store.claim(later()), store.jobs):
         with pytest.raises(StoreUnavailable, match=r"spool: cannot .*No such file"):
             use()
     os.mkdir(path)
     store.put({b"n": b"2"})
-    assert _drain(store) == [b"2"]
+    assert drained(store) == [b"2"]
 
 
 def test_a_directory_that_was_replaced_is_the_new_one(store: DirectoryStore, path: bytes) -> None:
     """Moved away and made anew under the same name: tasks of the new one are heard of."""
-    assert store.claim(_later()) is None
+    assert store.claim(later()) is None
     os.rename(path, path + b".old")
     os.mkdir(path)
     store.put({b"n": b"1"})
-    assert _drain(store) == [b"1"]
+    assert drained(store) == [b"1"]
     store.put({b"n": b"2"})
-    assert _drain(store) == [b"2"]
+    assert drained(store) == [b"2"]
 
 
 @pytest.mark.parametrize("call", ["open", "write", "utime", "rename"])
@@ -779,7 +754,7 @@ def test_a_short_write_is_continued(store: DirectoryStore, monkeypatch: pytest.M
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, bytes(data)[:7]))
     store.put({b"n": b"1", b"long": b"x" * 100}, b"body")
     monkeypatch.undo()
-    task = _claim(store)
+    task = claimed(store)
     assert (task.vars[b"long"], task.body) == (b"x" * 100, b"body")
 
 
@@ -788,7 +763,7 @@ def test_a_retry_on_a_full_disk_keeps_the_task(
 ) -> None:
     """Where the count cannot be written the task still waits for its next run."""
     store.put({b"n": b"1"})
-    task = _claim(store)
+    task = claimed(store)
 
     def fail(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -797,8 +772,8 @@ def test_a_retry_on_a_full_disk_keeps_the_task(
         patch.setattr(os, "write", fail)
         with pytest.raises(StoreUnavailable, match="No space left"):
             store.settle(task, Outcome.RETRY, at=FUTURE)
-    assert store.claim(_later()) is None
-    assert _drain(store, FUTURE) == [b"1"]
+    assert store.claim(later()) is None
+    assert drained(store, FUTURE) == [b"1"]
 
 
 def test_a_task_removed_while_it_runs_stays_removed(store: DirectoryStore, path: bytes) -> None:
@@ -806,12 +781,12 @@ def test_a_task_removed_while_it_runs_stays_removed(store: DirectoryStore, path:
     for outcome in Outcome:
         os.unlink(store.put({b"n": b"1"}))
         task_path = store.put({b"n": b"1"})
-        task = _claim(store)
+        task = claimed(store)
         os.unlink(task_path)
         store.settle(task, outcome)
-        assert _drain(store) == []
+        assert drained(store) == []
     task_path = store.put({b"n": b"1"})
-    task = _claim(store)
+    task = claimed(store)
     os.unlink(task_path)
     store.bury(task, "gone")
     assert store.jobs() == []
@@ -830,9 +805,9 @@ def test_an_unreadable_file_is_left_and_told_once(
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(os, "open", refuse)
-    now = _later()
+    now = later()
     for wait in range(4):
         assert store.claim(now + wait) is None
     monkeypatch.undo()
     assert len([r for r in caplog.records if "Permission denied" in r.message]) == 1
-    assert _drain(store, now + 60) == [b"1"]
+    assert drained(store, now + 60) == [b"1"]

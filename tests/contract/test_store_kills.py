@@ -10,13 +10,13 @@ import fcntl
 import itertools
 import os
 import signal as unix_signals
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.spooling import later
 
 from muleteer.spool.directory import DirectoryStore
 from muleteer.spool.store import Outcome, Task
@@ -30,18 +30,6 @@ FILES = (
 VARS = {b"n": b"1", b"text": b"x" * 3000}
 BODY = b"the body" * 1000
 MOST_CALLS = 60
-
-
-def _later() -> float:
-    return time.time() + 1
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> bytes:
-    """An empty spool directory."""
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    return bytes(folder)
 
 
 @dataclass
@@ -106,14 +94,14 @@ def _count_calls(n: int, told_fd: int) -> None:
 def found(path: bytes) -> Task | None:
     """The one task in the directory, whole, or none; and no second one."""
     store = DirectoryStore(path)
-    task = store.claim(_later())
+    task = store.claim(later())
     if task is not None:
         assert (dict(task.vars), task.body) in (
             (VARS, BODY),
             ({**VARS, b"priority": b"7"}, BODY),
             ({**VARS, b"at": b"1000000000"}, BODY),
         )
-        assert store.claim(_later()) is None
+        assert store.claim(later()) is None
     store.close()
     return task
 
@@ -157,7 +145,7 @@ def _one(path: bytes, attempts: int = 0) -> None:
     store = DirectoryStore(path)
     store.put(VARS, BODY)
     for _ in range(attempts):
-        task = store.claim(_later())
+        task = store.claim(later())
         assert task is not None
         store.settle(task, Outcome.RETRY, error="before")
     store.close()
@@ -165,7 +153,7 @@ def _one(path: bytes, attempts: int = 0) -> None:
 
 def _run(path: bytes, end: Callable[[DirectoryStore, Task], None]) -> None:
     store = DirectoryStore(path)
-    task = store.claim(_later())
+    task = store.claim(later())
     assert task is not None
     end(store, task)
 
@@ -245,7 +233,7 @@ def test_a_spooler_killed_anywhere_over_garbage_loses_nothing(path: bytes) -> No
         os.utime(file, (1, 1))
 
     def claim() -> None:
-        assert DirectoryStore(path).claim(_later()) is None
+        assert DirectoryStore(path).claim(later()) is None
 
     for killed in kill_at_every_call(claim, prepare):
         files = visible(path)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.spooling import claimed, drained, later
 from tests.harness.tools import tool
 
 from muleteer.errors import StoreUnavailable
@@ -25,24 +26,6 @@ from muleteer.spool.store import Outcome, Task
 
 FUTURE = 4_000_000_000.0
 FIRST_LOOKS = 6
-
-
-def _later() -> float:
-    return time.time() + 1
-
-
-def _claim(store: DirectoryStore) -> Task:
-    task = store.claim(_later())
-    assert task is not None
-    return task
-
-
-def _drain(store: DirectoryStore, now: float | None = None) -> list[bytes]:
-    seen = []
-    while (task := store.claim(now or _later())) is not None:
-        seen.append(task.vars[b"n"])
-        store.settle(task, Outcome.OK)
-    return seen
 
 
 def _fails(
@@ -57,14 +40,6 @@ def _fails(
         return real(*args, **kwargs)
 
     monkeypatch.setattr(os, call, refuse)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> bytes:
-    """An empty spool directory."""
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    return bytes(folder)
 
 
 @pytest.fixture
@@ -135,10 +110,10 @@ def test_a_task_that_finds_no_room_is_refused_and_leaves_nothing(disk: Disk) -> 
         with pytest.raises(StoreUnavailable, match=r"spool: cannot write a task: No space left"):
             store.put({b"n": b"1", b"value": b"x" * size}, b"body" * size)
     assert len(_files(disk)) == 1, "no draft is left either"
-    assert _drain(store) == [b"before"]
+    assert drained(store) == [b"before"]
     disk.make_room()
     store.put({b"n": b"after"})
-    assert _drain(store) == [b"after"]
+    assert drained(store) == [b"after"]
     store.close()
 
 
@@ -146,7 +121,7 @@ def test_a_failure_on_a_full_disk_keeps_the_task_for_its_next_time(disk: Disk) -
     """Where its count cannot be written it is due again all the same, as it was."""
     store = DirectoryStore(bytes(disk.folder))
     store.put({b"n": b"1", b"value": b"x" * 9000})
-    task = _claim(store)
+    task = claimed(store)
     disk.fill()
     with pytest.raises(StoreUnavailable, match="No space left"):
         store.settle(task, Outcome.RETRY, at=FUTURE, error="no")
@@ -156,7 +131,7 @@ def test_a_failure_on_a_full_disk_keeps_the_task_for_its_next_time(disk: Disk) -
     assert again is not None
     assert (again.attempts, again.died) == (0, False)
     store.settle(again, Outcome.RETRY, error="no")
-    assert _claim(store).attempts == 1
+    assert claimed(store).attempts == 1
     store.close()
 
 
@@ -177,7 +152,7 @@ def test_a_full_disk_has_room_for_the_dead(disk: Disk) -> None:
 
 def _claim_past_garbage(store: DirectoryStore, disk: Disk) -> Task:
     disk.fill()
-    return _claim(store)
+    return claimed(store)
 
 
 # -- trouble with one file ---------------------------------------------------------------------
@@ -204,13 +179,13 @@ def test_trouble_with_one_file_costs_no_other_task(
     _fails(monkeypatch, call, trouble, is_bad)
     ran_without_mark = call == "fchmod" and trouble in (errno.EACCES, errno.EPERM)
     wanted = [b"bad"] * ran_without_mark + [b"0", b"1", b"2"]
-    assert _drain(store) == wanted
-    now = _later()
+    assert drained(store) == wanted
+    now = later()
     assert [store.claim(now + wait) for wait in range(FIRST_LOOKS)] == [None] * FIRST_LOOKS
     told = [r for r in caplog.records if "cannot be taken" in r.message]
     assert len(told) == (not ran_without_mark), "told once, however often it is looked at"
     monkeypatch.undo()
-    assert _drain(store, now + 60) == [] if ran_without_mark else [b"bad"]
+    assert drained(store, now + 60) == [] if ran_without_mark else [b"bad"]
 
 
 @pytest.mark.parametrize("trouble", [errno.EIO, errno.EACCES, errno.ENOSPC, errno.EROFS])
@@ -224,7 +199,7 @@ def test_garbage_that_cannot_be_moved_costs_no_other_task(
     store.put({b"n": b"1"})
     with monkeypatch.context() as patch:
         _fails(patch, "mkdir", trouble, lambda *_: True)
-        assert _drain(store) == [b"1"]
+        assert drained(store) == [b"1"]
     assert garbage.exists()
     assert store.claim(time.time() + 60) is None
     assert not garbage.exists()
@@ -245,7 +220,7 @@ def test_a_task_that_ended_but_cannot_be_removed_does_not_run_again(
     other = DirectoryStore(path)
     trouble = errno.EACCES if can_be_marked else errno.EROFS
     with monkeypatch.context() as patch:
-        task = _claim(store)
+        task = claimed(store)
         _fails(patch, "unlink", trouble, lambda *_: True)
         if not can_be_marked:
             _fails(patch, "fchmod", trouble, lambda *_: True)
@@ -253,7 +228,7 @@ def test_a_task_that_ended_but_cannot_be_removed_does_not_run_again(
             store.settle(task, Outcome.OK)
         if can_be_marked:
             assert [store.claim(time.time() + wait) for wait in (1, 7, 20)] == [None] * 3
-            assert other.claim(_later()) is None
+            assert other.claim(later()) is None
     assert os.path.exists(task_path)
     claimer = other if can_be_marked else store
     assert claimer.claim(time.time() + 90) is None
@@ -271,8 +246,8 @@ def test_a_read_only_file_system_starts_no_task(
         _fails(patch, "fchmod", errno.EROFS, lambda *_: True)
         for _ in range(3):
             with pytest.raises(StoreUnavailable, match="Read-only file system"):
-                store.claim(_later())
-    assert _drain(store) == [b"0", b"1", b"2"]
+                store.claim(later())
+    assert drained(store) == [b"0", b"1", b"2"]
 
 
 # -- the dead ----------------------------------------------------------------------------------
@@ -284,7 +259,7 @@ def test_the_dead_are_not_overwritten(path: bytes) -> None:
     store = DirectoryStore(path, ordered=True)
     for n in range(3):
         (folder / "7").write_bytes(b"\x11\x05\x00\x00\x01\x00n\x00\x00")
-        task = _claim(store)
+        task = claimed(store)
         store.bury(task, f"death {n}")
     store.close()
     dead = folder / "dead"
@@ -298,7 +273,7 @@ def test_the_dead_are_not_overwritten(path: bytes) -> None:
 def test_a_dead_task_is_read_only(store: DirectoryStore, path: bytes) -> None:
     """One who has had it open since before sees by its mode that its time is over."""
     task_path = store.put({b"n": b"1"})
-    store.bury(_claim(store), "no")
+    store.bury(claimed(store), "no")
     grave = Path(os.fsdecode(path)) / "dead" / os.fsdecode(os.path.basename(task_path))
     assert stat.S_IMODE(grave.stat().st_mode) == stat.S_IRUSR | stat.S_IXUSR
 

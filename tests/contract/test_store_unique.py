@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.spooling import claimed
 
 from muleteer.spool import State, status
 from muleteer.spool.directory import DirectoryStore
 from muleteer.spool.memory import MemoryStore
-from muleteer.spool.store import UNIQUE, Outcome, Result, Store, Task
+from muleteer.spool.store import UNIQUE, Outcome, Result, Store
 
 FUTURE = 4_000_000_000.0
 
@@ -46,13 +47,6 @@ def directory(tmp_path: Path) -> Iterator[DirectoryStore]:
 def put(store: Store, key: bytes = b"k", n: bytes = b"1", **options: float) -> bytes:
     """Enqueue a task with a key."""
     return store.put({b"n": n, UNIQUE: key}, **options)  # type: ignore[arg-type]
-
-
-def claimed(store: Store, now: float | None = None) -> Task:
-    """The next task that is due."""
-    task = store.claim(time.time() + 1 if now is None else now)
-    assert task is not None
-    return task
 
 
 def keys(store: DirectoryStore) -> list[str]:

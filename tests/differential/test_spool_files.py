@@ -10,11 +10,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from tests.contract.spooling import claimed
 from tests.harness import Reference, Server, eventually
 
 from muleteer.spool.directory import DirectoryStore
 from muleteer.spool.slots import Slots
-from muleteer.spool.store import UNIQUE, Outcome, Result, Task
+from muleteer.spool.store import UNIQUE, Outcome, Result
 from muleteer.wire.spoolfile import decode_task, encode_task
 
 StartReference = Callable[..., Reference]
@@ -110,12 +111,6 @@ def _seen(results: Path, path: bytes) -> dict[object, object] | None:
     return answer
 
 
-def _claim(store: DirectoryStore, now: float | None = None) -> Task:
-    task = store.claim(time.time() + 1 if now is None else now)
-    assert task is not None
-    return task
-
-
 THEIRS: dict[str, dict[bytes, object]] = {
     "plain": {b"a": b"b", b"empty": b""},
     "nothing": {},
@@ -141,7 +136,7 @@ def test_what_uwsgi_spools_we_claim(
         if due > time.time():
             assert store.claim(due - 1) is None, kind
             assert store.next_due() == due, kind
-        task = _claim(store, max(due, time.time() + 1))
+        task = claimed(store, max(due, time.time() + 1))
         wanted = {key: value for key, value in given.items() if key != b"body"}
         assert (task.path, dict(task.vars)) == (path, wanted), kind
         assert task.body == given.get(b"body", b""), kind
@@ -204,7 +199,7 @@ def test_uwsgi_passes_over_what_we_have_claimed(
 ) -> None:
     """While we hold a task real uWSGI runs the others; given back, it runs that one, too."""
     held_path = store.put({b"n": b"held"})
-    held = _claim(store)
+    held = claimed(store)
     other = store.put({b"n": b"other"})
     reference = start_spooler()
     eventually(lambda: _seen(results, other), within=15, what=f"other ran; log:\n{reference.log}")
@@ -222,7 +217,7 @@ def test_what_failed_here_runs_there(
     """A file that counts attempts is a task for real uWSGI; our notes are vars like others."""
     path = store.put({b"a": b"b"}, b"body", priority=b"3")
     for error in ("first", "second"):
-        store.settle(_claim(store), Outcome.RETRY, error=error)
+        store.settle(claimed(store), Outcome.RETRY, error=error)
     start_spooler("spooler-ordered = true\n")
     seen = eventually(lambda: _seen(results, path), within=15, what="uWSGI ran the task")
     assert seen is not None
@@ -243,7 +238,7 @@ def test_uwsgi_leaves_our_dead_alone(
 ) -> None:
     """Neither its plain nor its ordered look goes into dead/."""
     path = store.put({b"a": b"b"})
-    store.bury(_claim(store), "it failed")
+    store.bury(claimed(store), "it failed")
     reference = start_spooler("spooler-ordered = true\n")
     for _ in range(2):  # the second began after the first look was over
         woken = bytes(reference.get("/").body)
@@ -300,8 +295,8 @@ def test_our_folders_and_notes_are_nothing_to_uwsgi(
     assert slot is not None
     for n in range(2):
         store.put({b"n": b"%d" % n})
-    store.settle(_claim(store), Outcome.OK, result=Result(keep_until=4e9))
-    store.bury(_claim(store), "why")
+    store.settle(claimed(store), Outcome.OK, result=Result(keep_until=4e9))
+    store.bury(claimed(store), "why")
     path = store.put({b"a": b"b", UNIQUE: b"key"})
     before = {file for file in spool.rglob("*") if bytes(file) != path}
     start_spooler("spooler-ordered = true\n")
