@@ -249,6 +249,7 @@ def test_result_is_kept_and_read_from_anywhere(yard: Playground) -> None:
     assert queued - 1 <= started <= ended
     assert 0 <= seconds < 60
     assert os.listdir(yard.folder / "spool" / "done") == [os.path.basename(path).decode()]
+    yard.server.wait_for(f"done with task {os.path.basename(path).decode()}")
 
 
 def test_result_tells_of_the_failures_before(yard: Playground) -> None:

@@ -307,7 +307,7 @@ class Spooler(Role):
         started = time.monotonic()
         with self.runtime.around():
             run = self._task_run.run(hook, seen, task)
-        if tells and run is DONE:
+        if tells and run.ending is Ending.DONE:
             journal.task_done(task.label, time.monotonic() - started)
         return run
 
