@@ -6,6 +6,7 @@ Runs in: the zygote, at import; every child.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ class Erlang:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._lines: dict[int, ErlangClient] = {}
+        self._numbers = itertools.count(1)
 
     def erlang_register_process(self, name: str, function: Callable[..., Any], /) -> None:
         """Let `function(message)` have each message that is sent to `{name, Node}`.
@@ -58,7 +60,7 @@ class Erlang:
         alive = (settings.erlang or "muleteer").partition("@")[0]
         cookie = chosen_cookie(settings.erlang_cookie)
         client = connect(node, cookie, alive=alive, timeout=timeout)
-        line = Line(max(self._lines, default=0) + 1)
+        line = Line(next(self._numbers))
         line.pid, line.node = client.pid, client.node
         self._lines[line] = client
         return line
