@@ -249,6 +249,12 @@ def test_result_is_kept_and_read_from_anywhere(yard: Playground) -> None:
     assert queued - 1 <= started <= ended
     assert 0 <= seconds < 60
     assert os.listdir(yard.folder / "spool" / "done") == [os.path.basename(path).decode()]
+
+
+def test_good_end_is_logged_as_of_any_task(start_server: StartServer) -> None:
+    """Whether its result is kept or not: a line at the beginning, a line at the end."""
+    yard = play(start_server, APP, SPOOLERS.replace("spooler-quiet = true\n", ""))
+    path = yard.ask("add.spool(2, 3)")
     yard.server.wait_for(f"done with task {os.path.basename(path).decode()}")
 
 
