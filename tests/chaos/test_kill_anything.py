@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.harness import Server, eventually
 from tests.harness.clients import Client
+from tests.harness.processes import descriptors
 from tests.process.playground import Playground, StartServer, play
 
 SEED = int(os.environ.get("MULETEER_CHAOS_SEED", "0")) or random.randrange(1, 1_000_000)
@@ -122,10 +123,6 @@ def answers(server: Server) -> bool:
         return server.get("/", within=5).status == 200
     except (OSError, AssertionError):
         return False
-
-
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def is_whole(server: Server) -> bool:

@@ -6,6 +6,7 @@ import os
 import signal as unix_signals
 
 from tests.harness import Server, apps, eventually
+from tests.harness.processes import descriptors
 from tests.process.playground import StartServer
 
 WORKERS = 48
@@ -16,10 +17,6 @@ http-socket = 127.0.0.1:0
 module = app
 processes = {WORKERS}
 """
-
-
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def resident_kb(pid: int) -> int:

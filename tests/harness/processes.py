@@ -55,6 +55,11 @@ def is_there(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
 
 
+def descriptors(pid: int) -> int:
+    """How many files, sockets and pipes a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def living() -> Iterator[Process]:
     """Every process there is, without zombies: those hold nothing but their exit code."""
     for name in os.listdir("/proc"):

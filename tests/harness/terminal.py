@@ -14,7 +14,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 
 from tests.harness.waiting import TimedOut
@@ -25,14 +25,11 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78MDEc])")
 class Terminal:
     """One program, and what it showed so far."""
 
-    def __init__(
-        self, command: Sequence[str], *, rows: int = 40, columns: int = 160,
-        env: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, command: Sequence[str], *, rows: int = 40, columns: int = 160) -> None:
         self.raw = ""
         self._fd, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        environ = {**os.environ, "TERM": "xterm", **(env or {})}
+        environ = {**os.environ, "TERM": "xterm"}
         for name in ("COLUMNS", "LINES"):  # they would win over the terminal's own size
             environ.pop(name, None)
         self.process = subprocess.Popen(

@@ -7,17 +7,16 @@ holds no descriptor more.
 
 from __future__ import annotations
 
-import os
 import signal as unix_signals
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from tests.harness import Server, eventually
 from tests.harness.clients import Client as Connection
 from tests.harness.clients import http_request
+from tests.harness.processes import descriptors
 from tests.process import grid
 from tests.process.grid import WAYS, Client, Ends, Fate, Outcome
 from tests.process.playground import APP, INI, Playground, StartServer
@@ -376,13 +375,10 @@ def test_a_second_stop_ends_it_at_once(yard_for: Callable[..., Playground], work
 
 def test_reloads_leave_nothing_in_the_master(lasting: Playground) -> None:
     """Not one descriptor more after three of them."""
-
-    def descriptors() -> int:
-        return len(os.listdir(Path("/proc", str(lasting.server.pid), "fd")))
-
-    before = descriptors()
+    before = descriptors(lasting.server.pid)
     for _ in range(3):
         ending = Ending(lasting, "SIGHUP")
         ending.ask()
         ending.see_through()
-    eventually(lambda: descriptors() == before, what=f"{before} descriptors, as before")
+    what = f"{before} descriptors, as before"
+    eventually(lambda: descriptors(lasting.server.pid) == before, what=what)

@@ -13,6 +13,7 @@ import struct
 import pytest
 from tests.harness import Server, eventually
 from tests.harness.clients import Client, http_request
+from tests.harness.processes import descriptors
 from tests.process.playground import StartServer
 
 INI = """
@@ -193,9 +194,9 @@ def test_connections_leave_no_descriptor(server: Server) -> None:
     """After two hundred clients of all manners the worker holds what it held before."""
     (worker,) = server.pids("worker")
     server.get("/")
-    before = len(os.listdir(f"/proc/{worker}/fd"))
+    before = descriptors(worker)
     for number in range(200):
         with Client(server.http) as client:
             client.send((b"", b"GET", http_request("GET", "/"), b"\0nonsense\r\n\r\n")[number % 4])
-    eventually(lambda: len(os.listdir(f"/proc/{worker}/fd")) <= before)
+    eventually(lambda: descriptors(worker) <= before)
     assert server.get("/").status == 200

@@ -164,17 +164,14 @@ def test_a_busy_worker_does_not_hold_up_its_callers(server: Server) -> None:
     pid = caller.call(node, b"pid", [], 10)
     busy = Caller()
     pids = {pid}
-    sleeper: subprocess.Popen[bytes] | None = None
+    # a call of another connection that takes its time, in whichever worker it lands
+    long_call = [*Server.find_command(), "rpc", "--timeout", "20", node, "sleep", "2"]
     try:
-        # a call of another connection that takes its time, in whichever worker it lands
-        sleeper = subprocess.Popen(
-            [*Server.find_command(), "rpc", "--timeout", "20", node, "sleep", "2"],
-            stdout=subprocess.PIPE,
-        )
-        for _ in range(50):
-            pids.add(busy.call(node, b"pid", [], 10))
-            assert caller.call(node, b"join", [b"a"], 10) == b"a"
-        out, _ = sleeper.communicate(timeout=30)
+        with subprocess.Popen(long_call, stdout=subprocess.PIPE) as sleeper:
+            for _ in range(50):
+                pids.add(busy.call(node, b"pid", [], 10))
+                assert caller.call(node, b"join", [b"a"], 10) == b"a"
+            out, _ = sleeper.communicate(timeout=30)
         assert out == b"slept\n"
     finally:
         caller.close()
